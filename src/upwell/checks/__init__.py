@@ -1,0 +1,1 @@
+"""Public promises of each kind of plugin; they run on every plugin by discovery."""

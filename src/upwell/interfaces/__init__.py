@@ -1,0 +1,1 @@
+"""Command line, reports: they translate and decide nothing."""

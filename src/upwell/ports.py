@@ -1,0 +1,92 @@
+"""The small Protocols a plugin fulfils. A plugin is a module; its name is its file's name.
+
+All rows travel as Arrow tables with the schemas of ``tables.py``. Promises common to every
+plugin of a kind live in ``checks/`` and run on each by discovery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import pyarrow as pa
+
+from upwell.settings import FeedbackRule
+from upwell.tables import Dataset
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Model: TypeAlias = "nn.Module"
+Batch: TypeAlias = "Mapping[str, Tensor]"
+
+
+class Task(Protocol):
+    """Says how probable a row's target is; every objective is a function of that."""
+
+    METRIC: str
+    """The column of ``mark`` that decides whether a challenger is better (larger is better)."""
+
+    def toy(self, seed: int) -> Dataset:
+        """The smallest honest example: learnable in seconds on a CPU."""
+        ...
+
+    def start(self, base: str, data: Dataset, seed: int) -> Model:
+        """A new model for these data (labels, catalogue) on the pre-trained ``base``."""
+        ...
+
+    def load(self, folder: Path) -> Model:
+        """The model that ``save`` wrote."""
+        ...
+
+    def save(self, model: Any, folder: Path) -> None:
+        """Write ``config.json`` and safetensors files; never pickle."""
+        ...
+
+    def collate(self, model: Any, rows: pa.Table) -> Batch:
+        """Rows with the Example schema (and ``history`` where the task uses it) to tensors."""
+        ...
+
+    def log_prob(self, model: Any, batch: Any) -> Tensor:
+        """(n,) natural logarithms ≤ 0: of the target, or of 'the user accepts what was shown'."""
+        ...
+
+    def answer(self, model: Any, inputs: pa.Table, k: int) -> pa.Table:
+        """The ``k`` best outputs per input row with their probabilities.
+
+        Columns ``output`` (list of text), ``score`` (list of float) and ``reason`` (list of
+        text: a key of the word catalogue, a tab, and its detail), aligned with ``inputs``.
+        """
+        ...
+
+    def mark(self, rows: pa.Table, answers: pa.Table) -> pa.Table:
+        """Per-row marks, one float column a metric, aligned with ``rows``."""
+        ...
+
+
+class Feedback(Protocol):
+    """Turns one kind of event into signals."""
+
+    DEFAULT: FeedbackRule
+    """The rule that holds when ``upwell.toml`` says nothing about this kind of event."""
+
+    def toy(self) -> pa.Table:
+        """Events of this kind, with a column ``sign`` that each must get (null: says nothing)."""
+        ...
+
+    def signals(self, events: pa.Table, rule: FeedbackRule) -> pa.Table:
+        """Rows with the Signal schema, for those events that say something, in order."""
+        ...
+
+
+class Source(Protocol):
+    """Reads data that lie elsewhere as events."""
+
+    def toy(self, folder: Path) -> tuple[str, int]:
+        """Write a tiny example into ``folder``; returns its location and its number of events."""
+        ...
+
+    def read(self, location: str, mapping: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+        """Batches with the Event schema. ``mapping`` renames columns: Event field → column."""
+        ...

@@ -1,0 +1,195 @@
+"""``upwell.toml`` and ``UPWELL_*``: environment over file over defaults, checked strictly.
+
+``UPWELL_TUNE__EPOCHS=5`` sets ``epochs`` in ``[tune]``. An unknown or wrong key is refused with
+its line and the nearest valid key.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from upwell.errors import SettingsError
+
+FILE = "upwell.toml"
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A table of ``upwell.toml``: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProjectSettings(Section):
+    """What is learned."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "upwell"
+    task: str = "recommend"
+
+
+class DataSettings(Section):
+    """Where data lie. Relative paths are relative to the folder of ``upwell.toml``."""
+
+    journal: str = "sqlite:///data/journal.db"
+    folder: Path = Path("data")
+    label_sources: tuple[str, ...] = ()
+    """Sources whose events are labels (D); events of every other source are feedback (F)."""
+
+
+class FeedbackRule(Section):
+    """How one kind of event becomes a signal: value ≥ ``good`` is +1, value ≤ ``bad`` is −1."""
+
+    reads: str = ""
+    """The feedback plugin; empty: the one named like the kind of event."""
+    good: float | None = None
+    bad: float | None = None
+    weight: Positive = 1.0
+
+
+class BehaviourSettings(Section):
+    """Point-in-time features of users."""
+
+    half_life_days: Positive = 7.0
+    history: Count = 50
+    attribution_days: Positive = 7.0
+
+
+class SplitSettings(Section):
+    """How rows are divided. The frozen test begins at ``frozen_from``, else at its share."""
+
+    frozen_from: datetime | None = None
+    test_share: Share = 0.1
+    validation_share: Share = 0.1
+    disjoint: Literal["time", "users"] = "time"
+
+
+class TuneSettings(Section):
+    """How a model learns. ``label_share`` is λ; ``auto`` follows the effective counts."""
+
+    base: str = "minilm"
+    objective: Literal["bounded", "textbook"] = "bounded"
+    q: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
+    flip_rate: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.05
+    label_share: Literal["auto"] | Annotated[float, Field(ge=0.0, le=1.0)] = "auto"
+    label_share_grid: tuple[float, ...] = ()
+    epochs: Count = 20
+    patience: Count = 3
+    batch_rows: Count = 4096
+    learning_rate: Positive = 0.003
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    seed: int = 0
+
+
+class GateSettings(Section):
+    """When a challenger may serve: lower bound of its gain above −margin, slices likewise."""
+
+    margin: Annotated[float, Field(ge=0.0)] = 0.002
+    slice_margin: Annotated[float, Field(ge=0.0)] = 0.02
+    slice_minimum: Count = 50
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    resamples: Count = 2000
+
+
+class ServeSettings(Section):
+    """How answers are given. ``explore`` is the share of answers chosen at random."""
+
+    k: Count = 10
+    explore: Share = 0.0
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with defaults that work."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="UPWELL_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    project: ProjectSettings = ProjectSettings()
+    data: DataSettings = DataSettings()
+    feedback: dict[str, FeedbackRule] = {}
+    behaviour: BehaviourSettings = BehaviourSettings()
+    split: SplitSettings = SplitSettings()
+    tune: TuneSettings = TuneSettings()
+    gate: GateSettings = GateSettings()
+    serve: ServeSettings = ServeSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file."""
+        return env_settings, init_settings
+
+
+def load(folder: Path) -> Settings:
+    """Settings of the project in ``folder``. Raises SettingsError naming line and nearest key."""
+    path = folder / FILE
+    if not path.is_file():
+        raise SettingsError("settings.no_project", folder=folder, file=FILE)
+    text = path.read_text(encoding="utf-8")
+    try:
+        return Settings(**tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError("settings.not_toml", file=path, problem=str(error)) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _teach(path, text, first["loc"], first["type"], first["msg"]) from None
+
+
+def _teach(path: Path, text: str, loc: tuple[Any, ...], kind: str, problem: str) -> SettingsError:
+    """The error for a key that is unknown or whose value is wrong."""
+    names = [str(part) for part in loc]
+    line = _line_of(text, names)
+    if kind == "extra_forbidden":
+        known = _known_keys(names[:-1])
+        nearest = (get_close_matches(names[-1], known, 1, 0.4) or [", ".join(known)])[0]
+        return SettingsError(
+            "settings.unknown_key", file=path, line=line, key=names[-1], nearest=nearest
+        )
+    key = ".".join(names)
+    return SettingsError("settings.bad_value", file=path, line=line, key=key, problem=problem)
+
+
+def _known_keys(parents: list[str]) -> list[str]:
+    model: Any = Settings
+    for parent in parents:
+        annotation = model.model_fields[parent].annotation if model is not FeedbackRule else None
+        model = FeedbackRule if parent == "feedback" else annotation or FeedbackRule
+        if parent == "feedback":
+            break
+    return list(model.model_fields)
+
+
+def _line_of(text: str, names: list[str]) -> int:
+    """Line (from 1) where a key is set: its own line, else its table's, else 1 (environment)."""
+    table: list[str] = []
+    best = 1
+    for number, row in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[([^\]]+)\]", row)
+        if header:
+            table = [part.strip(" \"'") for part in header.group(1).split(".")]
+            if names[: len(table)] == table:
+                best = number
+            continue
+        key = re.match(r"\s*([\w\"'.-]+)\s*=", row)
+        if key:
+            full = table + [part.strip(" \"'") for part in key.group(1).split(".")]
+            if names[: len(full)] == full:
+                return number
+    return best

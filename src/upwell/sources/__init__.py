@@ -1,0 +1,1 @@
+"""One file an importer: data that lie elsewhere, read as events."""

@@ -1,0 +1,1 @@
+"""The stages of a turn, in the order of its story; none imports another."""

@@ -1,0 +1,1 @@
+"""What was known about a user just before a moment."""

@@ -1,0 +1,1 @@
+"""Events to signals: feedback rules and attribution."""

@@ -1,0 +1,1 @@
+"""Payloads in, events out; bad rows are kept with their reason."""

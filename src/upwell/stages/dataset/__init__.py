@@ -1,0 +1,1 @@
+"""Signals and histories to frozen, content-addressed rows."""

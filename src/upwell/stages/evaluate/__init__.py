@@ -1,0 +1,1 @@
+"""Is the challenger better? Metrics with paired intervals."""

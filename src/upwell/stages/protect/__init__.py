@@ -1,0 +1,1 @@
+"""Consent and pseudonyms, between journal and lake."""

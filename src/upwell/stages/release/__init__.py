@@ -1,0 +1,1 @@
+"""The gate and the registry: what serves, and why."""

@@ -1,0 +1,1 @@
+"""A request in, an answer with scores, reasons and propensity out."""

@@ -1,0 +1,1 @@
+"""Journal, lake and model folders: they keep, they decide nothing."""

@@ -1,0 +1,45 @@
+"""What Upwell says to people, by key, in English and Chinese.
+
+One folder per language, one JSON file per area. Code never holds a sentence for users; it holds
+a key, so every sentence exists in every language (a test compares the catalogues).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from importlib.resources import files
+
+LANGUAGES = ("en", "zh")
+
+
+def language() -> str:
+    """The language to speak: ``UPWELL_LANG``, else ``LC_ALL`` / ``LANG``, else English.
+
+    >>> language() in LANGUAGES
+    True
+    """
+    for name in ("UPWELL_LANG", "LC_ALL", "LANG"):
+        value = os.environ.get(name, "")
+        if value:
+            return "zh" if value.lower().startswith("zh") else "en"
+    return "en"
+
+
+@cache
+def catalogue(lang: str) -> dict[str, str]:
+    """Every sentence of one language, by key."""
+    sentences: dict[str, str] = {}
+    for area in (files(__package__) / lang).iterdir():
+        sentences.update(json.loads(area.read_text(encoding="utf-8")))
+    return sentences
+
+
+def say(key: str, /, lang: str | None = None, **details: object) -> str:
+    """The sentence of ``key`` with its details filled in.
+
+    >>> say("cli.row", lang="en", n=3)
+    '3 rows'
+    """
+    return catalogue(lang or language())[key].format(**details)
