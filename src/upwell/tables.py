@@ -1,7 +1,8 @@
 """The nouns as Arrow schemas and SQL tables, both derived from the records.
 
 Text, numbers, booleans and times map to their column types, tuples of text or numbers to
-lists; everything else that is structured is JSON text (in SQL, lists too). ``None`` in an annotation makes a column nullable. Times are microseconds in UTC: Arrow
+lists; everything else that is structured is JSON text (in SQL, lists too). ``None`` in an
+annotation makes a column nullable. Times are microseconds in UTC: Arrow
 ``timestamp[us, UTC]``, SQL big integers (the same number, on every database).
 """
 
