@@ -2,6 +2,5 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
-__version__ = version("upwell")
+# Written out, for package metadata take longer to import than all of ``upwell --help``.
+__version__ = "0.1.0"

@@ -64,3 +64,7 @@ class PluginError(UpwellError):
 
 class GateError(UpwellError):
     """A release action is refused."""
+
+
+class InterfaceError(UpwellError):
+    """What was asked of the command line cannot be understood or was cut short."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
 
@@ -28,12 +28,18 @@ class Task(Protocol):
     METRIC: str
     """The column of ``mark`` that decides whether a challenger is better (larger is better)."""
 
+    BATCH_BY: Literal["row", "user"]
+    """What stays together in a batch: nothing, or all rows of a user, in order, context too."""
+
     def toy(self, seed: int) -> Dataset:
         """The smallest honest example: learnable in seconds on a CPU."""
         ...
 
     def start(self, base: str, data: Dataset, seed: int) -> Model:
-        """A new model for these data (labels, catalogue) on the pre-trained ``base``."""
+        """A new model for these data (labels, catalogue) on the pre-trained ``base``.
+
+        An empty base means from scratch, with nothing to download; every task knows it.
+        """
         ...
 
     def load(self, folder: Path) -> Model:
@@ -61,7 +67,20 @@ class Task(Protocol):
         ...
 
     def mark(self, rows: pa.Table, answers: pa.Table) -> pa.Table:
-        """Per-row marks, one float column a metric, aligned with ``rows``."""
+        """Per-row marks, one float column a metric (larger is better), aligned with ``rows``."""
+        ...
+
+
+@runtime_checkable
+class Baselined(Protocol):
+    """What a task may offer besides: answers that need no learning, the bar to clear."""
+
+    def baselines(self, data: Dataset, rows: pa.Table, k: int) -> Mapping[str, pa.Table]:
+        """Answers to ``rows`` by name of the baseline, each with the columns of ``answer``.
+
+        They stand on ``data.train`` (popularity, say, and popularity of late) and on what was
+        known before each row. No baseline is called ``champion``.
+        """
         ...
 
 

@@ -211,7 +211,10 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A measured number and its gain over the champion, with a 95 % interval over ``n`` units."""
+    """A measured number and its gain over the champion, with intervals over ``n`` units.
+
+    ``low`` and ``high`` bound the gain, ``value_low`` and ``value_high`` the value.
+    """
 
     name: str
     value: float
@@ -219,6 +222,8 @@ class Metric:
     low: float | None = None
     high: float | None = None
     n: int = 0
+    value_low: float | None = None
+    value_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from upwell.errors import SettingsError
 
@@ -47,12 +51,17 @@ class DataSettings(Section):
 
 
 class FeedbackRule(Section):
-    """How one kind of event becomes a signal: value ≥ ``good`` is +1, value ≤ ``bad`` is −1."""
+    """How one kind of event becomes a signal: value ≥ ``good`` is +1, value ≤ ``bad`` is −1.
+
+    A value below ``low`` or above ``high`` is out of scale and says nothing.
+    """
 
     reads: str = ""
     """The feedback plugin; empty: the one named like the kind of event."""
     good: float | None = None
     bad: float | None = None
+    low: float | None = None
+    high: float | None = None
     weight: Positive = 1.0
 
 
@@ -62,15 +71,20 @@ class BehaviourSettings(Section):
     half_life_days: Positive = 7.0
     history: Count = 50
     attribution_days: Positive = 7.0
+    group: str = ""
+    """Column of the facts about users that slices are made by; empty: no slices."""
 
 
 class SplitSettings(Section):
     """How rows are divided. The frozen test begins at ``frozen_from``, else at its share."""
 
-    frozen_from: datetime | None = None
+    frozen_from: AwareDatetime | None = None
+    frozen_until: AwareDatetime | None = None
     test_share: Share = 0.1
     validation_share: Share = 0.1
     disjoint: Literal["time", "users"] = "time"
+    seed: int = 0
+    """Decides who is in which part where parts are disjoint in users."""
 
 
 class TuneSettings(Section):
@@ -86,7 +100,11 @@ class TuneSettings(Section):
     patience: Count = 3
     batch_rows: Count = 4096
     learning_rate: Positive = 0.003
+    warmup: Share = 0.05
+    """Share of all steps over which the learning rate rises; then it falls as a cosine."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    average: Share = 0.98
+    """Decay of the moving average of the weights that is judged and kept; 0 turns it off."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = 0
 
@@ -97,6 +115,8 @@ class GateSettings(Section):
     margin: Annotated[float, Field(ge=0.0)] = 0.002
     slice_margin: Annotated[float, Field(ge=0.0)] = 0.02
     slice_minimum: Count = 50
+    user_minimum: Count = 10
+    """Fewer judged users than this decide nothing: an interval over them would not hold."""
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
     resamples: Count = 2000
 
@@ -133,8 +153,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file."""
-        return env_settings, init_settings
+        """The environment wins over the file; only ``UPWELL_SECTION__KEY`` is a setting.
+
+        ``UPWELL_DATA``, ``UPWELL_LANG`` and the like say where things lie, not what is set.
+        """
+        nested = EnvSettingsSource(settings_cls)
+        nested.env_vars = {name: text for name, text in nested.env_vars.items() if "__" in name}
+        return nested, init_settings
 
 
 def load(folder: Path) -> Settings:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 LANGUAGES = ("en", "zh")
 
@@ -31,7 +31,7 @@ def language() -> str:
 def catalogue(lang: str) -> dict[str, str]:
     """Every sentence of one language, by key."""
     sentences: dict[str, str] = {}
-    for area in (files(__package__) / lang).iterdir():
+    for area in (Path(__file__).parent / lang).glob("*.json"):
         sentences.update(json.loads(area.read_text(encoding="utf-8")))
     return sentences
 

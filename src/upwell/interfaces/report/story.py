@@ -1,0 +1,114 @@
+"""What a report tells: plain numbers and words, with no idea of how they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from upwell.records import Json, Metric
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRow:
+    """One turn: the candidate it made, how good that was, and what the gate did with it.
+
+    ``metric`` holds the candidate's value on the frozen part and its gain, with interval, over
+    the champion that served then (None for the first).
+    """
+
+    number: int
+    at: datetime
+    version: str
+    act: str
+    metric: Metric
+    baselines: Mapping[str, float]
+    reasons: tuple[Mapping[str, Json], ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A metric of the first model and of today's, with the 95 % interval of their difference."""
+
+    name: str
+    before: float
+    after: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRow:
+    """A user group: the metric and the gain over ``n`` users, with its 95 % interval."""
+
+    group: str
+    value: float
+    gain: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the way from what users did to what the model learned from.
+
+    ``name`` is a word key below ``report.step``; ``kept`` is False for what fell out.
+    """
+
+    name: str
+    rows: int
+    kept: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One epoch of learning: loss on labels (D), on feedback (F) and on validation."""
+
+    epoch: int
+    labels: float | None
+    feedback: float | None
+    validation: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """How a version learned; ``label_share`` is λ, ``best`` the epoch that was kept."""
+
+    version: str
+    points: tuple[Point, ...]
+    label_share: float | None
+    best: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One thing that the champion recommends to a user, and why (a sentence key with details)."""
+
+    user: str
+    title: str
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that one report tells about a project. Empty parts are left out of the pages.
+
+    ``slices_over`` says over which model the groups gain: the ``first`` or the one ``before``.
+    """
+
+    project: str
+    task: str
+    made: datetime
+    metric: str
+    champion: str | None
+    turns: tuple[TurnRow, ...]
+    changes: tuple[Change, ...] = ()
+    slices: tuple[SliceRow, ...] = ()
+    slices_over: str = "first"
+    steps: tuple[Step, ...] = ()
+    curve: Curve | None = None
+    suggestions: tuple[Suggestion, ...] = ()

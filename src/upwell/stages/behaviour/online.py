@@ -1,0 +1,139 @@
+"""The same features, one event at a time, for a user who is being served now.
+
+A state is a value: ``after`` gives a new one. Replaying a user's events gives what ``features``
+computes in batch, to 1e-9. Events must come in order of time; one that comes late needs the batch
+computation, which puts it in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from math import floor, log
+
+from upwell.errors import StageError
+from upwell.records import Event, Json
+from upwell.stages.behaviour.features import (
+    BUCKETS,
+    DAY,
+    FEATURES,
+    HIGHEST_PURCHASE,
+    HIGHEST_RATING,
+    LONGEST_DWELL,
+)
+from upwell.tables import micros
+
+_COUNTED = {"click": "clicks", "purchase": "purchases", "skip": "skips"}
+_MEASURED = {
+    "rating": ("ratings", "stars", HIGHEST_RATING, 100.0),
+    "dwell": ("dwells", "dwelt", LONGEST_DWELL, 10.0),
+    "purchase": ("purchases", "spent", HIGHEST_PURCHASE, 100.0),
+}
+_PLAIN = ("click_rate", "mean_rating")
+SUMS = (
+    *("events", "clicks", "purchases", "ratings", "dwells", "skips", "active_days"),
+    *("stars", "dwelt", "spent", "activity"),
+    *(f"category_{bucket}" for bucket in range(BUCKETS)),
+)
+NOTHING = (0.0,) * len(SUMS)
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """What a user did so far, as sums in the order of ``SUMS``.
+
+    Money and stars are in hundredths, dwell in tenths. ``settled`` are the sums before the
+    ``latest`` moment (µs), ``pending`` those of that moment: what is asked about the same moment
+    must not know them. Activity is as at ``latest``.
+
+    >>> from datetime import UTC
+    >>> noon = datetime(2024, 1, 1, 12, tzinfo=UTC)
+    >>> state = UserState(7.0).after(Event("1", "web", "ann", "click", noon))
+    >>> known = dict(zip(FEATURES, state.features(noon.replace(day=2)), strict=True))
+    >>> known["click_rate"], round(known["idle_days"], 4), round(known["activity"], 4)
+    (1.0, 0.6931, 0.6449)
+    >>> sum(state.features(noon))
+    0.0
+    """
+
+    half_life_days: float
+    latest: int | None = None
+    previous: int | None = None
+    settled: tuple[float, ...] = NOTHING
+    pending: tuple[float, ...] = NOTHING
+
+    def after(self, event: Event, category: str = "") -> UserState:
+        """The state when ``event``, about an item of ``category``, has happened.
+
+        Facts change nothing. Raises StageError where the event is older than the state.
+        """
+        if event.kind in ("item", "user"):
+            return self
+        at = micros(event.at)
+        new_day = self.latest is None or at // DAY != self.latest // DAY
+        said = _said(event, category, new_day)
+        if at == self.latest:
+            return replace(self, pending=_added(self.pending, said))
+        return UserState(self.half_life_days, at, self.latest, self._known(at), said)
+
+    def features(self, at: datetime) -> tuple[float, ...]:
+        """``FEATURES`` as known just before ``at``, which must not precede the latest event."""
+        moment = micros(at)
+        sums = dict(zip(SUMS, self._known(moment), strict=True))
+        last = self.previous if moment == self.latest else self.latest
+        values = {
+            **sums,
+            "spent": sums["spent"] / 100.0,
+            "idle_days": 0.0 if last is None else (moment - last) / DAY,
+            "click_rate": sums["clicks"] / max(sums["events"], 1.0),
+            "mean_rating": sums["stars"] / 100.0 / max(sums["ratings"], 1.0),
+            "mean_dwell": sums["dwelt"] / 10.0 / max(sums["dwells"], 1.0),
+        }
+        return tuple(values[f] if f in _PLAIN else log(1.0 + values[f]) for f in FEATURES)
+
+    def _known(self, at: int) -> tuple[float, ...]:
+        """Sums of what happened strictly before ``at``, activity decayed to ``at``."""
+        if self.latest is None or at == self.latest:
+            return self.settled
+        if at < self.latest:
+            raise StageError("behaviour.late_event", late=self.latest - at)
+        half_lives = (at - self.latest) / max(self.half_life_days * DAY, 1.0)
+        left = 0.5 ** min(half_lives, 1000.0)
+        return tuple(
+            value * left if name == "activity" else value
+            for name, value in zip(SUMS, _added(self.settled, self.pending), strict=True)
+        )
+
+
+def category(payload: Mapping[str, Json]) -> str:
+    """The category of an item by its facts: ``category``, else the first of ``genres``.
+
+    >>> category({"genres": ["Comedy", "Drama"]}), category({"genres": "Comedy|Drama"})
+    ('Comedy', 'Comedy')
+    """
+    named = payload.get("category")
+    if named is None:
+        genres = payload.get("genres")
+        named = genres[:1] if isinstance(genres, list | tuple) else str(genres or "").split("|")[:1]
+        named = next(iter(named), "")
+    return str(named)
+
+
+def _said(event: Event, of: str, new_day: bool) -> tuple[float, ...]:
+    """What one event adds to each sum."""
+    adds = {"events": 1.0, "activity": 1.0, "active_days": float(new_day)}
+    if of:
+        adds[f"category_{int(sha256(of.encode()).hexdigest()[:8], 16) % BUCKETS}"] = 1.0
+    if event.kind in _COUNTED:
+        adds[_COUNTED[event.kind]] = 1.0
+    if event.kind in _MEASURED and event.value is not None:
+        count, total, highest, parts = _MEASURED[event.kind]
+        amount = floor(min(max(event.value, 0.0), highest) * parts + 0.5)
+        adds |= {count: 1.0, total: float(amount)}
+    return tuple(adds.get(name, 0.0) for name in SUMS)
+
+
+def _added(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(a + b for a, b in zip(one, other, strict=True))

@@ -1,0 +1,150 @@
+"""Train, validation and the frozen test: disjoint in time, or in users where asked.
+
+By time, the frozen test is every row from ``frozen_from`` up to ``frozen_until``. A turn learns
+from what lies outside it and before its own moment; the last part of that is for validation.
+Rows between the turn's moment and the frozen part are learned by no turn that has not come to
+them. By users, a share of all users, told by a hash, is never learned from.
+
+Test holds, beside its rows, all that serving would have known before them: earlier rows of the
+same users at weight 0, whatever the turn's moment, with the signs they have. So every turn is
+judged on the same rows with the same histories. A row of weight 0 is never judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from duckdb import (
+    ColumnExpression,
+    ConstantExpression,
+    DuckDBPyConnection,
+    DuckDBPyRelation,
+    Expression,
+    FunctionExpression,
+)
+
+from upwell.errors import StageError
+from upwell.settings import SplitSettings
+from upwell.tables import moment
+
+_at = ColumnExpression("at")
+_NEVER = datetime(2200, 1, 1, tzinfo=UTC)
+_WHOLE = 16**8
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """The moments that divide the rows of a turn; each part holds its first moment."""
+
+    validation_from: datetime
+    as_of: datetime
+    frozen_from: datetime
+    frozen_until: datetime
+
+
+def frozen_span(
+    examples: DuckDBPyRelation, settings: SplitSettings, as_of: datetime | None
+) -> tuple[datetime, datetime]:
+    """When the frozen test begins and ends: as set, else the last share of rows before ``as_of``.
+
+    A share of the rows and not of the days, so that one stray date moves nothing. Choose it once
+    and keep it: a test that moves is not frozen.
+    """
+    if settings.frozen_from is not None:
+        return settings.frozen_from, settings.frozen_until or _NEVER
+    known = examples.filter(_before(as_of or _NEVER))
+    begin = _from_share(known, settings.test_share)
+    last = known.aggregate('max(epoch_us("at"))').fetchall()[0][0]
+    if begin is None:
+        raise StageError("dataset.empty_split", split="test", share=settings.test_share)
+    return begin, settings.frozen_until or moment(last + 1)
+
+
+def cuts(
+    examples: DuckDBPyRelation,
+    settings: SplitSettings,
+    frozen: tuple[datetime, datetime],
+    as_of: datetime | None,
+) -> Cuts:
+    """The turn's cuts. Validation begins where the last share of the rows to learn from does."""
+    now = as_of or _NEVER
+    learned = examples.filter(_before(now) & ~_between(*frozen))
+    return Cuts(_from_share(learned, settings.validation_share) or now, now, *frozen)
+
+
+def assign(
+    con: DuckDBPyConnection, examples: DuckDBPyRelation, settings: SplitSettings, cuts: Cuts
+) -> dict[str, DuckDBPyRelation]:
+    """``train``, ``validation`` and ``test``, each in order of user, time and arrival.
+
+    ``examples`` are read several times: keep them in Parquet or a table. Raises StageError
+    ``dataset.empty_split`` when a part has nothing to learn from or to judge by.
+    """
+    choose = _by_users if settings.disjoint == "users" else _by_time
+    parts = choose(con, examples, settings, cuts)
+    shares = {"validation": settings.validation_share, "test": settings.test_share}
+    for name, part in parts.items():
+        share = shares.get(name, 1.0 - sum(shares.values()))
+        if share > 0 and not part.filter(_counts()).select("seq").limit(1).fetchall():
+            raise StageError("dataset.empty_split", split=name, share=round(share, 4))
+    return {name: part.order('"user", "at", seq, id') for name, part in parts.items()}
+
+
+def _by_time(
+    con: DuckDBPyConnection, examples: DuckDBPyRelation, settings: SplitSettings, cuts: Cuts
+) -> dict[str, DuckDBPyRelation]:
+    frozen = _between(cuts.frozen_from, cuts.frozen_until)
+    learned, judged = examples.filter(_before(cuts.as_of) & ~frozen), examples.filter(frozen)
+    earlier = examples.filter(_before(cuts.frozen_from))
+    return {
+        "train": learned.filter(_before(cuts.validation_from)),
+        "validation": learned.filter(~_before(cuts.validation_from)),
+        "test": judged.union(_context(con, earlier, judged.select("user").distinct())),
+    }
+
+
+def _by_users(
+    con: DuckDBPyConnection, examples: DuckDBPyRelation, settings: SplitSettings, cuts: Cuts
+) -> dict[str, DuckDBPyRelation]:
+    place, known = _place(settings.seed), _before(cuts.as_of)
+    test = ConstantExpression(settings.test_share * _WHOLE)
+    kept = ConstantExpression((settings.test_share + settings.validation_share) * _WHOLE)
+    return {
+        "train": examples.filter(known & (place >= kept)),
+        "validation": examples.filter(known & (place >= test) & (place < kept)),
+        "test": examples.filter(place < test),
+    }
+
+
+def _context(
+    con: DuckDBPyConnection, earlier: DuckDBPyRelation, users: DuckDBPyRelation
+) -> DuckDBPyRelation:
+    """What the users did earlier, as part of their history and nothing else."""
+    return con.query('SELECT * REPLACE (0.0 AS weight) FROM earlier SEMI JOIN users USING ("user")')
+
+
+def _from_share(examples: DuckDBPyRelation, share: float) -> datetime | None:
+    """The moment from which the last share of the rows that count is; None without such rows."""
+    counted = examples.filter(_counts()).project('epoch_us("at") AS t')
+    found = counted.quantile_disc("t", 1.0 - share).fetchall()[0][0]
+    return None if found is None else moment(found)
+
+
+def _place(seed: int) -> Expression:
+    """Where a user stands between 0 and ``_WHOLE``, evenly spread, the same on every machine."""
+    salted = FunctionExpression("concat", ConstantExpression(f"{seed}:"), ColumnExpression("user"))
+    first = FunctionExpression("left", FunctionExpression("sha256", salted), ConstantExpression(8))
+    return FunctionExpression("concat", ConstantExpression("0x"), first).cast("BIGINT")
+
+
+def _before(end: datetime) -> Expression:
+    return _at < ConstantExpression(end)
+
+
+def _between(begin: datetime, end: datetime) -> Expression:
+    return (_at >= ConstantExpression(begin)) & (_at < ConstantExpression(end))
+
+
+def _counts() -> Expression:
+    return ColumnExpression("weight") > ConstantExpression(0.0)

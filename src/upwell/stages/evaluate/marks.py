@@ -1,0 +1,91 @@
+"""A model or a baseline on trial: its answers to the judged rows and the marks they earn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyarrow import compute as pc
+
+from upwell.errors import StageError
+from upwell.ports import Baselined, Model, Task
+from upwell.tables import Dataset
+
+CHAMPION = "champion"
+"""The name under which a Report shows the champion among opponents; no baseline may take it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one contender said and earned; rows of the three tables belong together.
+
+    ``name`` is a model version's id or a baseline's name. ``answers`` has columns ``output`` and
+    ``score`` (lists); ``marks`` has one float column a metric, larger is better.
+    """
+
+    name: str
+    rows: pa.Table
+    answers: pa.Table
+    marks: pa.Table
+
+
+def judged_rows(rows: pa.Table) -> pa.Table:
+    """The rows a model is judged on: weight > 0, and a label or a +1.
+
+    A −1 says what was wrong, not what would have been right; a row of weight 0 is context.
+
+    >>> from upwell.records import Example
+    >>> judged_rows(pa.table({"weight": [1.0, 0.0, 1.0, 1.0], "sign": [None, 1, -1, 1]})).num_rows
+    2
+    """
+    wanted = pc.fill_null(pc.greater(rows["sign"], 0), True)
+    return rows.filter(pc.and_(pc.greater(rows["weight"], 0.0), wanted))
+
+
+def judge(
+    task: Task, model: Model, rows: pa.Table, k: int, *, name: str, batch_rows: int = 1024
+) -> Judged:
+    """Answer and mark the rows that count (``judged_rows``), a batch at a time.
+
+    Memory beyond the result is that of one batch. Raises StageError when no row counts or the
+    task's answers or marks are not aligned with its rows.
+    """
+    chosen = judged_rows(rows)
+    if not chosen.num_rows:
+        raise StageError("evaluate.no_rows", rows=rows.num_rows)
+    answers, marks = [], []
+    for batch in _batches(chosen, batch_rows):
+        said = task.answer(model, batch, k)
+        answers.append(_aligned(batch, said, "answer").select(["output", "score"]))
+        marks.append(_aligned(batch, task.mark(batch, said), "mark"))
+    return Judged(name, chosen, pa.concat_tables(answers), pa.concat_tables(marks))
+
+
+def judge_baselines(task: Task, data: Dataset, rows: pa.Table, k: int) -> list[Judged]:
+    """The task's own baselines, judged on the same rows as ``judge``; none where it has none."""
+    chosen = judged_rows(rows)
+    if not chosen.num_rows:
+        raise StageError("evaluate.no_rows", rows=rows.num_rows)
+    offered = task.baselines(data, chosen, k) if isinstance(task, Baselined) else {}
+    found = []
+    for name, said in offered.items():
+        if name == CHAMPION:
+            raise StageError("evaluate.taken_name", name=name)
+        answers = _aligned(chosen, said, "baselines").select(["output", "score"])
+        marks = _aligned(chosen, task.mark(chosen, said), "mark")
+        found.append(Judged(name, chosen, answers, marks))
+    return found
+
+
+def _batches(rows: pa.Table, size: int) -> Iterator[pa.Table]:
+    for start in range(0, rows.num_rows, size):
+        yield rows.slice(start, size)
+
+
+def _aligned(rows: pa.Table, found: pa.Table, verb: str) -> pa.Table:
+    if found.num_rows != rows.num_rows:
+        raise StageError(
+            "evaluate.unaligned", verb=verb, found=found.num_rows, wanted=rows.num_rows
+        )
+    return found

@@ -1,0 +1,69 @@
+"""A request in; an answer with scores, reasons and its propensity out.
+
+The policy is slot exploration. The ``k`` best candidates are shown as they are with probability
+1 − ε. Otherwise one of the k slots, chosen evenly, gets one of the runners-up, chosen evenly
+among the candidates of ranks k+1 … ``POOL``·k. Each list can arise in one way only, so its
+propensity is exact: 1 − ε for the greedy list, ε / (k · runners-up) for every explored one; with
+no runner-up there is nothing to explore and it is 1. For k = 1 this is ε-greedy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import compute as pc
+
+from upwell.ports import Model, Task
+
+POOL = 2
+"""Candidates asked of the task, as a multiple of ``k``, when exploring."""
+
+Integers = npt.NDArray[np.int64]
+
+
+def answer(
+    task: Task, model: Model, inputs: pa.Table, k: int, explore: float, rng: np.random.Generator
+) -> pa.Table:
+    """What to show for each input row.
+
+    Columns ``output``, ``score`` and ``reason`` (lists of at most ``k``, as the task gave them)
+    and ``propensity``: the probability with which exactly this list was chosen. ``explore`` is ε;
+    at 0 the generator is not used.
+    """
+    candidates = task.answer(model, inputs, POOL * k if explore else k)
+    starts, lengths = _extent(candidates)
+    sizes = np.minimum(k, lengths)
+    shown = _greedy(starts, sizes)
+    runners = lengths - sizes
+    propensity = np.where(runners > 0, 1.0 - explore, 1.0)
+    if explore:
+        chosen = np.flatnonzero((runners > 0) & (rng.random(len(sizes)) < explore))
+        ends = np.cumsum(sizes)
+        slots = rng.integers(sizes[chosen])
+        picks = rng.integers(runners[chosen])
+        shown[ends[chosen] - sizes[chosen] + slots] = starts[chosen] + sizes[chosen] + picks
+        propensity[chosen] = explore / (sizes[chosen] * runners[chosen])
+    columns = {
+        name: _picked(candidates[name], shown, sizes) for name in ("output", "score", "reason")
+    }
+    return pa.table({**columns, "propensity": pa.array(propensity, pa.float64())})
+
+
+def _extent(candidates: pa.Table) -> tuple[Integers, Integers]:
+    """(n,) where each row's list begins among the flattened values, and its length."""
+    lengths = np.asarray(pc.list_value_length(candidates["output"]), dtype=np.int64)
+    return np.cumsum(lengths) - lengths, lengths
+
+
+def _greedy(starts: Integers, sizes: Integers) -> Integers:
+    """Flat indices of the first ``sizes`` values of every list, list after list."""
+    before = np.cumsum(sizes) - sizes
+    return np.repeat(starts - before, sizes) + np.arange(int(sizes.sum()))
+
+
+def _picked(column: pa.ChunkedArray, shown: Integers, sizes: Integers) -> pa.ListArray:
+    """Lists of ``sizes`` made of the flattened values at ``shown``."""
+    values = column.combine_chunks().flatten().take(pa.array(shown))
+    ends = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), values)

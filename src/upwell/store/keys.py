@@ -1,0 +1,54 @@
+"""The project's key: 32 random bytes that pseudonyms depend on, outside the database.
+
+Who has only the database or the lake cannot tell users from their pseudonyms; the key is what
+they lack, so it lies in a file of its own that its owner alone may read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from upwell.errors import StoreError
+from upwell.store.files import private_folder, publish, staging, sync
+
+FILE = "project.key"
+_LENGTH = 32
+
+
+def project_key(folder: Path, given: bytes = b"") -> bytes:
+    """The key in ``folder`` (file 0600, folder 0700); on first use ``given``, else a random one.
+
+    Raises StoreError ``key.damaged`` when the file does not hold 32 bytes.
+    """
+    path = private_folder(folder) / FILE
+    if not path.exists():
+        _make(path, given or secrets.token_bytes(_LENGTH))
+    key = path.read_bytes()
+    if len(key) != _LENGTH:
+        raise StoreError("key.damaged", file=path)
+    path.chmod(0o600)
+    return key
+
+
+def fingerprint(key: bytes) -> str:
+    """Names a key without telling it: 128 bits of a keyed hash, in hex.
+
+    >>> fingerprint(bytes(32))[:8]
+    '7d2ddc7a'
+    """
+    return hmac.digest(key, b"upwell project key", hashlib.sha256).hex()[:32]
+
+
+def _make(path: Path, key: bytes) -> None:
+    """Make the key whole or not at all; where two make it, the first to link it wins."""
+    with staging(path.parent) as temporary:
+        fresh = temporary / "fresh"
+        fresh.write_bytes(key)
+        publish(fresh, temporary / FILE)
+        with suppress(FileExistsError):
+            path.hardlink_to(temporary / FILE)
+        sync(path.parent)

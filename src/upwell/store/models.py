@@ -1,0 +1,92 @@
+"""Model folders: whole, verified and private, or refused.
+
+A model is written under a temporary name, hashed, forced to disk and renamed. Its digest is the
+hash of its manifest, which holds the hash of every file, so a model is what it was, or is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from upwell.errors import StoreError
+from upwell.records import NAME
+from upwell.store.files import publish, sha256_of, staging, sweep
+from upwell.tables import canonical_json
+
+MANIFEST = "manifest.json"
+
+
+class Models:
+    """Model folders under ``folder``, one per version."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(
+        self, version_id: str, save: Callable[[Path], None], replace: bool = False
+    ) -> tuple[str, str]:
+        """Let ``save`` fill a folder and keep it; returns its path below this store, its digest.
+
+        The same content again changes nothing. Other content under a version that exists raises
+        StoreError ``model.exists``; ``replace`` is for a turn that was killed before it recorded
+        the version.
+        """
+        if not NAME.fullmatch(version_id):
+            raise StoreError("model.bad_id", version=version_id[:80])
+        final = self._folder / version_id
+        with staging(self._folder) as temporary:
+            save(temporary)
+            manifest = temporary / MANIFEST
+            listed = canonical_json({"files": _hashes(temporary)})
+            manifest.write_text(listed, encoding="utf-8")
+            digest = sha256_of(manifest)
+            if final.exists():
+                if not _problem(final, digest):
+                    return version_id, digest
+                if not replace:
+                    raise StoreError("model.exists", version=version_id)
+                shutil.rmtree(final)
+            publish(temporary, final)
+        return version_id, digest
+
+    def verified(self, path: str, digest: str) -> Path:
+        """The folder of a model, every file as it was written.
+
+        Raises StoreError ``model.damaged`` when a file is missing, altered or was added.
+        """
+        problem = _problem(self._folder / path, digest) if NAME.fullmatch(path) else MANIFEST
+        if problem:
+            raise StoreError("model.damaged", model=path[:80], file=problem)
+        return self._folder / path
+
+    def sweep(self) -> int:
+        """Remove what killed writers left; returns how much. Call while no turn runs."""
+        return sweep(self._folder)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Hash of every file below ``folder``, by its path, the manifest apart."""
+    files = (path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+    named = {path.relative_to(folder).as_posix(): path for path in files}
+    # A link is no content of the model: its name stands without a hash, which nothing matches.
+    return {
+        name: "" if path.is_symlink() else sha256_of(path)
+        for name, path in sorted(named.items())
+        if name != MANIFEST
+    }
+
+
+def _problem(folder: Path, digest: str) -> str:
+    """The first file that is not as the digest promises; empty when all are."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file() or sha256_of(manifest) != digest:
+        return MANIFEST
+    expected: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+    found = _hashes(folder)
+    for name in sorted(expected.keys() | found.keys()):
+        if not found.get(name) or found[name] != expected.get(name):
+            return name
+    return ""

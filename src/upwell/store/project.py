@@ -1,0 +1,95 @@
+"""A project: a folder with an ``upwell.toml`` and everything the loop keeps for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from upwell.errors import SettingsError, StoreError
+from upwell.settings import FILE, Settings, load
+from upwell.store.files import private_folder
+from upwell.store.journal import Journal
+from upwell.store.keys import fingerprint, project_key
+from upwell.store.lake import Lake
+from upwell.store.ledger import Ledger
+from upwell.store.models import Models
+from upwell.store.snapshots import Snapshots
+from upwell.store.template import Chosen, template
+
+DEMO = "upwell-demo"
+KEYS = "keys"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """An open project: its settings and its stores."""
+
+    folder: Path
+    settings: Settings
+    journal: Journal
+    ledger: Ledger
+    lake: Lake
+    snapshots: Snapshots
+    models: Models
+    key: bytes
+
+
+def find_project(start: Path | None = None) -> Path:
+    """The nearest folder, from ``start`` (default: here) upward, with an ``upwell.toml``.
+
+    Failing that, ``upwell-demo`` in ``start``. Raises SettingsError ``settings.no_project``.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents, here / DEMO):
+        if (folder / FILE).is_file():
+            return folder
+    raise SettingsError("settings.no_project", folder=here, file=FILE)
+
+
+def create_project(folder: Path, name: str, chosen: Chosen | None = None, key: bytes = b"") -> Path:
+    """Write a commented ``upwell.toml`` into ``folder``; returns the folder.
+
+    ``chosen`` values are set in it. ``key`` is for data that are public anyway: pseudonyms,
+    and with them the hashes of snapshots, are then the same in every project that has it.
+    Raises StoreError ``project.exists`` where there is one, SettingsError for a bad name.
+    """
+    path = folder / FILE
+    if path.exists():
+        raise StoreError("project.exists", file=path)
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(template(name, chosen), encoding="utf-8")
+    try:
+        keys = folder / load(folder).data.folder / KEYS
+    except SettingsError:
+        path.unlink()
+        raise
+    if key:
+        project_key(keys, key)
+    return folder
+
+
+def open_project(folder: Path) -> Project:
+    """Open the project in ``folder``; what is absent of its data is made.
+
+    Raises StoreError ``key.changed`` when the key is not the one that the data were made with.
+    """
+    settings = load(folder)
+    data = private_folder(folder / settings.data.folder)
+    ignore = data / ".gitignore"
+    if not ignore.exists():
+        # Users' data and the key that hides them have no place in a repository.
+        ignore.write_text("*\n", encoding="utf-8")
+    journal = Journal.open(settings.data.journal, folder)
+    key = project_key(data / KEYS)
+    if journal.fact("key", fingerprint(key)) != fingerprint(key):
+        raise StoreError("key.changed", folder=data / KEYS)
+    return Project(
+        folder,
+        settings,
+        journal,
+        Ledger(journal),
+        Lake(data / "lake", journal),
+        Snapshots(data / "snapshots"),
+        Models(data / "models"),
+        key,
+    )

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event as Flag
+from time import perf_counter, sleep
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from torch import Tensor, nn
+
+from upwell.errors import StageError, StoreError
+from upwell.stages.serve.live import Live
+from upwell.tables import Dataset
+
+ASKED = pa.table({"input": ["a", "b"]})
+
+
+class Named(nn.Module):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class Echo:
+    """Answers with the name of its model; a folder called ``broken`` cannot be loaded."""
+
+    METRIC = "hit"
+    BATCH_BY: Literal["row", "user"] = "row"
+    loads = 0
+
+    def toy(self, seed: int) -> Dataset:
+        return Dataset(ASKED, ASKED, ASKED, pa.table({}))
+
+    def start(self, base: str, data: Dataset, seed: int) -> Named:
+        return Named(base)
+
+    def load(self, folder: Path) -> Named:
+        self.loads += 1
+        if folder.name == "broken":
+            raise StoreError("settings.no_project", folder=folder, file="model.safetensors")
+        sleep(0.001)
+        return Named(folder.name)
+
+    def save(self, model: Named, folder: Path) -> None:
+        (folder / "config.json").write_text("{}", encoding="utf-8")
+
+    def collate(self, model: Named, rows: pa.Table) -> Mapping[str, Tensor]:
+        return {"rows": torch.zeros(rows.num_rows)}
+
+    def log_prob(self, model: Named, batch: Mapping[str, Tensor]) -> Tensor:
+        return batch["rows"]
+
+    def answer(self, model: Named, inputs: pa.Table, k: int) -> pa.Table:
+        first = model.name
+        sleep(0.0005)
+        outputs = [[first, model.name]] * inputs.num_rows
+        n = inputs.num_rows
+        return pa.table({"output": outputs, "score": [[0.5, 0.5]] * n, "reason": [["", ""]] * n})
+
+    def mark(self, rows: pa.Table, answers: pa.Table) -> pa.Table:
+        return pa.table({"hit": [0.0] * rows.num_rows})
+
+
+def ask(live: Live) -> tuple[str, list[list[str]]]:
+    version, table = live.answer(ASKED, 2, 0.0, np.random.default_rng(0))
+    return version, table["output"].to_pylist()
+
+
+def test_before_the_first_champion_there_is_no_answer() -> None:
+    live = Live(Echo())
+    assert live.version is None
+    with pytest.raises(StageError, match=r"serve\.no_champion"):
+        ask(live)
+
+
+def test_what_was_loaded_serves_from_the_next_answer_on() -> None:
+    live = Live(Echo())
+    live.serve("m-1", Path("m-1"))
+    assert ask(live) == ("m-1", [["m-1", "m-1"]] * 2)
+    live.serve("m-2", Path("m-2"))
+    assert live.version == "m-2"
+    assert ask(live) == ("m-2", [["m-2", "m-2"]] * 2)
+
+
+def test_the_version_that_serves_is_not_loaded_again() -> None:
+    task = Echo()
+    live = Live(task)
+    live.serve("m-1", Path("m-1"))
+    live.serve("m-1", Path("m-1"))
+    assert task.loads == 1
+
+
+def test_a_version_that_cannot_be_loaded_changes_nothing() -> None:
+    live = Live(Echo())
+    live.serve("m-1", Path("m-1"))
+    with pytest.raises(StoreError):
+        live.serve("m-2", Path("broken"))
+    assert ask(live)[0] == "m-1"
+
+
+def test_flips_under_load_fail_no_answer_and_each_names_one_version() -> None:
+    live, done = Live(Echo()), Flag()
+    live.serve("m-0", Path("m-0"))
+
+    def asks() -> list[tuple[str, list[list[str]]]]:
+        found = []
+        while not done.is_set():
+            found.append(ask(live))
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(asks) for _ in range(4)]
+        started = perf_counter()
+        for flip in range(100):
+            version = f"m-{flip % 3}"
+            live.serve(version, Path(version))
+        took = perf_counter() - started
+        done.set()
+        answers = [answer for future in asking for answer in future.result()]
+    assert {version for version, _ in answers} == {"m-0", "m-1", "m-2"}
+    assert all(outputs == [[version] * 2] * 2 for version, outputs in answers)
+    assert took < 100.0
