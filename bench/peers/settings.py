@@ -1,6 +1,10 @@
-"""The settings each peer is measured with, and the grids from which validation chose them.
+"""The settings each peer is measured with, and the grids they stand in.
 
-Chosen by NDCG@10 on the validation items of seed 0 (`python -m bench.peers.choose`), test unseen.
+`CHOSEN` is the best by NDCG@10 on the validation items of seed 0 of those combinations of `GRIDS`
+that were tried: for ALS and BPR a dozen to a few dozen a dataset; for the transformers, whose grids
+take hours, one to four runs, each marked at several numbers of epochs. The whole grids are searched
+by `python -m bench.peers.choose`.
+
 The final fit has the validation rows back and the same number of epochs. Values are named as the
 library names them; `epochs` are iterations in implicit; `weighting` and `order` are explained in
 `run_peer.py`.

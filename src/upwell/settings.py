@@ -69,7 +69,8 @@ class BehaviourSettings(Section):
     """Point-in-time features of users."""
 
     half_life_days: Positive = 7.0
-    history: Count = 50
+    history: Count = 1000
+    """Events of a user that an answer knows of, the latest ones."""
     attribution_days: Positive = 7.0
     group: str = ""
     """Column of the facts about users that slices are made by; empty: no slices."""
@@ -96,10 +97,10 @@ class TuneSettings(Section):
     flip_rate: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.05
     label_share: Literal["auto"] | Annotated[float, Field(ge=0.0, le=1.0)] = "auto"
     label_share_grid: tuple[float, ...] = ()
-    epochs: Count = 20
-    patience: Count = 3
-    batch_rows: Count = 4096
-    learning_rate: Positive = 0.003
+    epochs: Count = 6
+    patience: Count = 2
+    batch_rows: Count = 2400
+    learning_rate: Positive = 0.004
     warmup: Share = 0.05
     """Share of all steps over which the learning rate rises; then it falls as a cosine."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
@@ -117,6 +118,8 @@ class GateSettings(Section):
     slice_minimum: Count = 50
     user_minimum: Count = 10
     """Fewer judged users than this decide nothing: an interval over them would not hold."""
+    rows_per_user: Count = 20
+    """Judged rows of one user at most, spread evenly over time: more say little more about them."""
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
     resamples: Count = 2000
 

@@ -24,9 +24,10 @@ from upwell.stages.dataset.history import with_history
 from upwell.stages.dataset.items import items
 from upwell.stages.dataset.split import assign, cuts
 from upwell.stages.evaluate.compare import compare
-from upwell.stages.evaluate.marks import Judged, judge, judge_baselines
+from upwell.stages.evaluate.marks import Judged, judge, judge_baselines, judged_rows, spread
 from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.stages.release.gate import decide
+from upwell.store.judged import recall, remember
 from upwell.store.ledger import Turn
 from upwell.store.project import Project
 from upwell.tables import Dataset
@@ -133,18 +134,29 @@ def evaluate(project: Project, turn: Turn, tell: Tell) -> Kept:
     ledger, task = project.ledger, _task(turn)
     version = ledger.version(str(kept(project, turn, "tune")["version"]))
     data = dataset(project, version.snapshot)
-    looks = ledger.count_look(str(kept(project, turn, "dataset")["test"]), turn.id, turn.at)
     champion, first = ledger.champion(turn.task), ledger.versions(turn.task)[0]
 
+    k = project.settings.serve.k
+    rows_judged = spread(judged_rows(data.test), project.settings.gate.rows_per_user)
+
+    test = str(kept(project, turn, "dataset")["test"])
+
+    looks = ledger.count_look(test, turn.id, turn.at)
+
     def on_trial(one: ModelVersion) -> Judged:
-        model = load(project, task, one)
-        return judge(task, model, data.test, project.settings.serve.k, name=one.id)
+        # A version's answers to a frozen test never change; only the newest are not known yet.
+        name = f"{one.digest[:16]}-{test[:16]}-{rows_judged.num_rows}-{k}.parquet"
+        path = project.folder / project.settings.data.folder / "judged" / name
+        if not path.exists():
+            judged = judge(task, load(project, task, one), rows_judged, k, name=one.id)
+            remember(path, judged.answers, judged.marks)
+        return Judged(one.id, rows_judged, *recall(path))
 
     challenger = on_trial(version)
     tell("evaluate", 0.4, {})
     rivals = {one.id: on_trial(one) for one in (champion, first) if one and one.id != version.id}
     tell("evaluate", 0.7, {})
-    baselines = judge_baselines(task, data, data.test, project.settings.serve.k)
+    baselines = judge_baselines(task, data, rows_judged, k)
     for report_id, rival in ((turn.id, champion), (f"{turn.id}.whole", first)):
         report = compare(
             challenger, rivals.get(rival.id) if rival else None, baselines,

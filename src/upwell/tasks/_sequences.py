@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +77,8 @@ def numbers(items: pa.Array | pa.ChunkedArray, index: Mapping[str, int]) -> Ints
     whole = items.combine_chunks() if isinstance(items, pa.ChunkedArray) else items
     coded = whole.dictionary_encode()
     known = [index.get(item, len(index)) for item in coded.dictionary.to_pylist()]
-    found: Ints = np.asarray(known, dtype=np.int64)[coded.indices.to_numpy(zero_copy_only=False)]
+    places = np.asarray(coded.indices, dtype=np.int64)
+    found: Ints = np.asarray(known, dtype=np.int64)[places]
     return found
 
 
@@ -168,7 +170,7 @@ def _together(users: pa.ChunkedArray) -> list[tuple[int, int]]:
     codes = users.combine_chunks().dictionary_encode().indices.to_numpy()
     cuts = np.flatnonzero(codes[1:] != codes[:-1]) + 1
     bounds = [0, *cuts.tolist(), len(codes)]
-    return [(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True) if b > a]
+    return [(a, b) for a, b in pairwise(bounds) if b > a]
 
 
 def _padded(windows: list[Window], items: int) -> dict[str, Tensor]:

@@ -22,7 +22,8 @@ def toy(seed: int) -> Dataset:
         told: list[tuple[str, int, int]] = []
         for place in range(EVENTS - 2):
             disliked = place == 3
-            item = f"i{(1 - taste) + 2 * int(rng.integers(ITEMS // 2)) if disliked else liked[place % 6]}"
+            other = (1 - taste) + 2 * int(rng.integers(ITEMS // 2))
+            item = f"i{other if disliked else liked[place % 6]}"
             sign = -1 if disliked else (1 if place > 3 else None)
             at = _DAY * (400 + place) + user
             part = "train" if place < 4 else ("validation" if place == 4 else "test")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from duckdb import (
+    CaseExpression,
     ColumnExpression,
     ConstantExpression,
     DuckDBPyConnection,
@@ -95,12 +96,13 @@ def _by_time(
     con: DuckDBPyConnection, examples: DuckDBPyRelation, settings: SplitSettings, cuts: Cuts
 ) -> dict[str, DuckDBPyRelation]:
     frozen = _between(cuts.frozen_from, cuts.frozen_until)
-    learned, judged = examples.filter(_before(cuts.as_of) & ~frozen), examples.filter(frozen)
-    earlier = examples.filter(_before(cuts.frozen_from))
+    learned = examples.filter(_before(cuts.as_of) & ~frozen)
+    users = examples.filter(frozen).select("user").distinct()
+    known = _of_users(con, examples.filter(_before(cuts.frozen_until)), users)
     return {
         "train": learned.filter(_before(cuts.validation_from)),
         "validation": learned.filter(~_before(cuts.validation_from)),
-        "test": judged.union(_context(con, earlier, judged.select("user").distinct())),
+        "test": known.select(*_columns_as_context(known, _before(cuts.frozen_from))),
     }
 
 
@@ -117,11 +119,17 @@ def _by_users(
     }
 
 
-def _context(
-    con: DuckDBPyConnection, earlier: DuckDBPyRelation, users: DuckDBPyRelation
+def _of_users(
+    con: DuckDBPyConnection, examples: DuckDBPyRelation, users: DuckDBPyRelation
 ) -> DuckDBPyRelation:
-    """What the users did earlier, as part of their history and nothing else."""
-    return con.query('SELECT * REPLACE (0.0 AS weight) FROM earlier SEMI JOIN users USING ("user")')
+    return con.query('SELECT * FROM examples SEMI JOIN users USING ("user")')
+
+
+def _columns_as_context(examples: DuckDBPyRelation, where: Expression) -> list[Expression]:
+    """All columns; rows of ``where`` weigh nothing: part of a history and nothing else."""
+    weight = ColumnExpression("weight")
+    left = CaseExpression(where, ConstantExpression(0.0)).otherwise(weight).alias("weight")
+    return [left if name == "weight" else ColumnExpression(name) for name in examples.columns]
 
 
 def _from_share(examples: DuckDBPyRelation, share: float) -> datetime | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import compute as pc
 
@@ -41,6 +42,25 @@ def judged_rows(rows: pa.Table) -> pa.Table:
     """
     wanted = pc.fill_null(pc.greater(rows["sign"], 0), True)
     return rows.filter(pc.and_(pc.greater(rows["weight"], 0.0), wanted))
+
+
+def spread(rows: pa.Table, per_user: int) -> pa.Table:
+    """At most ``per_user`` rows of each user, evenly spread over the user's rows, in order.
+
+    Users count alike whatever they did, so many rows of one user cost much and say little.
+
+    >>> spread(pa.table({"user": ["a"] * 5 + ["b"], "n": [0, 1, 2, 3, 4, 5]}), 2)["n"].to_pylist()
+    [0, 3, 5]
+    """
+    codes = rows["user"].combine_chunks().dictionary_encode().indices.to_numpy()
+    order = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes)
+    places = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    size = np.repeat(sizes, sizes)
+    step = places * per_user // np.maximum(size, per_user)
+    first = np.append(True, (step[1:] != step[:-1]) | (places[1:] == 0))[: len(codes)]
+    chosen = order[(size <= per_user) | first]
+    return rows.take(np.sort(chosen))
 
 
 def judge(
