@@ -21,6 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -152,10 +153,10 @@ def main(folder: Path) -> None:
 def _import_peers(peer: str) -> None:
     """Import before the clock starts: start-up is no part of training."""
     if peer.startswith("implicit"):
-        import implicit.als
-        import implicit.bpr  # noqa: F401
+        import_module("implicit.als")
+        import_module("implicit.bpr")
     else:
-        import rectools.models  # noqa: F401
+        import_module("rectools.models")
 
 
 def _points(settings: Settings) -> list[int]:

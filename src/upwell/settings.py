@@ -97,7 +97,7 @@ class TuneSettings(Section):
     flip_rate: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.05
     label_share: Literal["auto"] | Annotated[float, Field(ge=0.0, le=1.0)] = "auto"
     label_share_grid: tuple[float, ...] = ()
-    epochs: Count = 6
+    epochs: Count = 4
     patience: Count = 2
     batch_rows: Count = 2400
     learning_rate: Positive = 0.004
@@ -107,6 +107,9 @@ class TuneSettings(Section):
     average: Share = 0.98
     """Decay of the moving average of the weights that is judged and kept; 0 turns it off."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    threads: Annotated[int, Field(ge=0)] = 1
+    """CPU threads of one process, 0 for all. More than one pays for large models on idle machines
+    alone: where other work runs too, threads that wait for each other can cost tenfold."""
     seed: int = 0
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from hashlib import sha256
 from time import perf_counter
 from typing import Any, TypeAlias
 
@@ -40,15 +41,30 @@ Stage: TypeAlias = Callable[[Project, Turn, Tell], Kept]
 
 
 def begin(project: Project, as_of: datetime | None, seed: int, now: datetime) -> Turn:
-    """The turn that was left unfinished, else a new one over all that was captured so far."""
+    """The turn that was left unfinished, else a new one over all that was captured so far.
+
+    Raises StageError ``loop.nothing_new`` when the last turn saw the same events and consents up
+    to the same moment, with the same settings and seed: it would end with the same model.
+    """
     task = project.settings.project.task
     unfinished = project.ledger.unfinished_turn(task)
     if unfinished:
         return unfinished
     drain(project)
-    number = len(project.ledger.turns(task))
-    watermark = project.lake.watermark()
-    return project.ledger.open_turn(f"{task}-{number}", task, now, watermark, as_of, {"seed": seed})
+    turns = project.ledger.turns(task)
+    watermark, options = project.lake.watermark(), _options(project, seed)
+    if turns and (turns[-1].watermark, turns[-1].as_of, turns[-1].options) == (
+        watermark, as_of, options,
+    ):  # fmt: skip
+        raise StageError("loop.nothing_new", turn=turns[-1].id, events=watermark)
+    return project.ledger.open_turn(f"{task}-{len(turns)}", task, now, watermark, as_of, options)
+
+
+def _options(project: Project, seed: int) -> Mapping[str, Json]:
+    """What a turn depends on besides the events it may see."""
+    settings = sha256(project.settings.model_dump_json().encode()).hexdigest()
+    consents = project.journal.counts()["consents"]
+    return {"seed": seed, "settings": settings, "consents": consents}
 
 
 def drain(project: Project) -> int:

@@ -89,7 +89,7 @@ class Ledger:
         """Every turn of a task, oldest first."""
         chosen = select(sql.turns).where(sql.turns.c.task == task)
         with reading(self._engine) as connection:
-            rows = connection.execute(chosen.order_by(sql.turns.c.at, sql.turns.c.id)).fetchall()
+            rows = connection.execute(chosen.order_by(*_by_age(sql.turns))).fetchall()
         return [_turn(row) for row in rows]
 
     def close_turn(self, turn: str, at: datetime) -> None:
@@ -140,7 +140,7 @@ class Ledger:
     def versions(self, task: str) -> list[ModelVersion]:
         """Every version of a task, oldest first."""
         chosen = _select(sql.versions).where(sql.versions.c.task == task)
-        return self._records(ModelVersion, chosen.order_by(sql.versions.c.at, sql.versions.c.id))
+        return self._records(ModelVersion, chosen.order_by(*_by_age(sql.versions)))
 
     def add_report(self, report: Report) -> None:
         """Record a report; its id is kept once."""
@@ -155,12 +155,12 @@ class Ledger:
         """The reports on every version of a task, oldest first."""
         joined = sql.reports.c.challenger == sql.versions.c.id
         chosen = _select(sql.reports).where(joined, sql.versions.c.task == task)
-        return self._records(Report, chosen.order_by(sql.reports.c.at, sql.reports.c.id))
+        return self._records(Report, chosen.order_by(*_by_age(sql.reports)))
 
     def decisions(self, task: str) -> list[Decision]:
         """Every decision on a task, oldest first."""
         chosen = _select(sql.decisions).where(sql.decisions.c.task == task)
-        return self._records(Decision, chosen.order_by(sql.decisions.c.at, sql.decisions.c.id))
+        return self._records(Decision, chosen.order_by(*_by_age(sql.decisions)))
 
     def decide(self, decision: Decision, alias_to: str | None) -> None:
         """Record a decision and, in the same transaction, let ``alias_to`` serve from then on.
@@ -200,6 +200,11 @@ class Ledger:
 
 def _select(table: Table) -> Select[Any]:
     return select(table)
+
+
+def _by_age(table: Table) -> tuple[Any, ...]:
+    """Oldest first; at one moment in order of number, turn 10 after turn 9."""
+    return table.c.at, func.length(table.c.id), table.c.id
 
 
 def _row(noun: type[R], record: R) -> dict[str, Any]:

@@ -157,36 +157,49 @@ class Network(nn.Module):
         return torch.log_softmax(scores.masked_fill(hidden, NEVER), dim=1)
 
     def target(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """(n,) log-probability by the towers of each row's ``target`` (n,).
+        """(n,) log-probability by the towers of each row's ``target`` (n,); 0 for other rows.
+
+        ``wanted`` (w,) are the rows that are asked for: context has no target to learn.
 
         Other items of the user's sequence are out of the running, as they are in answers. Beyond
         FULL items the softmax is estimated in training from SAMPLED even draws, with the
         correction log(items / SAMPLED) for what was not drawn (Bengio and Senécal 2008).
         """
         vectors, popularity = self.catalogue()
-        asked, target = self.asked(batch, vectors), batch["target"].clamp(max=self.shape.items - 1)
-        own = (asked * vectors[target]).sum(1) + popularity[target]
+        wanted = batch["wanted"]
+        asked, target = self.asked(batch, vectors)[wanted], batch["target"][wanted]
+        found = torch.zeros(len(batch["target"]), device=asked.device, dtype=asked.dtype)
         if self.training and self.shape.items > FULL:
-            drawn = torch.randint(self.shape.items, (SAMPLED,), device=own.device)
-            others = asked @ vectors[drawn].T + popularity[drawn]
-            others = others.masked_fill(drawn == target[:, None], NEVER)
-            correction = math.log(self.shape.items / SAMPLED)
-            return own - torch.logaddexp(own, torch.logsumexp(others, 1) + correction)
-        scores = asked @ vectors.T + popularity
-        hidden = self._earlier(batch, len(scores))
+            return found.index_put((wanted,), self._sampled(asked, target, vectors, popularity))
         if self.training:
-            hidden |= ~self.known
-        hidden[torch.arange(len(target), device=target.device), target] = False
-        return own - torch.logsumexp(scores.masked_fill(hidden, NEVER), dim=1)
+            popularity = popularity.masked_fill(~self.known, NEVER)
+        scores = asked @ vectors.T + popularity
+        rows, items = self._earlier(batch, wanted)
+        repeated = items == target[rows]
+        scores = scores.index_put((rows[~repeated], items[~repeated]), scores.new_tensor(NEVER))
+        return found.index_put(
+            (wanted,), -functional.cross_entropy(scores, target, reduction="none")
+        )
 
-    def _earlier(self, batch: Mapping[str, Tensor], rows: int) -> Tensor:
-        """(n, items): which items stand in the sequence before the asked place."""
-        items, user, place = batch["items"], batch["user"], batch["place"]
-        hidden = torch.zeros(rows, self.shape.items + 1, dtype=torch.bool, device=items.device)
+    def _sampled(
+        self, asked: Tensor, target: Tensor, vectors: Tensor, popularity: Tensor
+    ) -> Tensor:
+        own = (asked * vectors[target]).sum(1) + popularity[target]
+        drawn = torch.randint(self.shape.items, (SAMPLED,), device=own.device)
+        others = asked @ vectors[drawn].T + popularity[drawn]
+        others = others.masked_fill(drawn == target[:, None], NEVER)
+        correction = math.log(self.shape.items / SAMPLED)
+        return own - torch.logaddexp(own, torch.logsumexp(others, 1) + correction)
+
+    def _earlier(self, batch: Mapping[str, Tensor], wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Pairs (row, item) of items that stand before the place that a wanted row asks about."""
+        items = batch["items"]
+        user, place = batch["user"][wanted], batch["place"][wanted]
         earlier = torch.arange(items.shape[1], device=items.device)[None] < place[:, None]
-        asked, at = earlier.nonzero(as_tuple=True)
-        hidden[asked, items[user[asked], at]] = True
-        return hidden[:, :-1]
+        rows, at = earlier.nonzero(as_tuple=True)
+        found = items[user[rows], at]
+        inside = found < self.shape.items
+        return rows[inside], found[inside]
 
     def mixture(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(n, items) log-probabilities of towers and neighbours together; what was seen is out.

@@ -115,7 +115,8 @@ def to_learn(
         "user": torch.from_numpy(user),
         "place": torch.from_numpy(place),
         "features": features(rows, width),
-        "target": torch.from_numpy(target),
+        "target": torch.from_numpy(np.minimum(target, len(index) - 1)),
+        "wanted": torch.from_numpy(np.flatnonzero(rows["weight"].to_numpy() > 0)),
         "signed": torch.from_numpy(rows["sign"].is_valid().to_numpy()),
     }
 
@@ -149,7 +150,7 @@ def to_answer(
     return {
         **_padded(windows, len(index)),
         "user": torch.arange(count),
-        "place": torch.tensor([len(window.items) for window in windows]),
+        "place": torch.tensor([len(window.items) for window in windows], dtype=torch.int64),
         "features": features(rows, width),
         "seen": torch.from_numpy(np.concatenate([*seen, np.zeros(0, np.int64)])),
         "recency": torch.from_numpy((kept * (np.exp(-ages / reach) + floor)).astype(np.float32)),
