@@ -31,6 +31,7 @@ check: $(VENV)/.ready ## lint, formatting, types, import contracts, rules of the
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy tests
+	$(BIN)/mypy bench
 	$(BIN)/lint-imports
 	$(TESTS) -p no:randomly tests/test_house.py
 

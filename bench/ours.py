@@ -14,6 +14,7 @@ from pyarrow import compute as pc
 from bench import protocol
 from bench.protocol import Interactions, Ints
 from upwell.plugins import plugin
+from upwell.ports import Model
 from upwell.settings import TuneSettings
 from upwell.stages.dataset.history import with_history
 from upwell.stages.tune.trainer import train
@@ -33,30 +34,35 @@ class Fitted:
     ranking: Ints
     seconds: float
     cpu_seconds: float
-    epochs: int
 
 
 def fit_and_rank(
     data: protocol.Dataset, known: Interactions, users: Ints, seed: int, epochs: int = EPOCHS
 ) -> Fitted:
     """Learn from ``known`` (all of it labels) and rank the whole catalogue for ``users``."""
+    text_vectors(data)  # a first fit would embed the texts, later ones find them cached
+    began, cpu = perf_counter(), process_time()
+    model, inputs = fitted(data, known, users, seed, epochs)
+    seconds, cpu_seconds = perf_counter() - began, process_time() - cpu
+    answers = plugin("tasks", "recommend").answer(model, inputs, protocol.TOP)
+    ranking = np.asarray(answers["output"].combine_chunks().flatten(), dtype=object)
+    numbers = np.array([int(item) for item in ranking]).reshape(len(users), -1)
+    return Fitted(numbers, seconds, cpu_seconds)
+
+
+def fitted(
+    data: protocol.Dataset, known: Interactions, users: Ints, seed: int, epochs: int = EPOCHS
+) -> tuple[Model, pa.Table]:
+    """The model that learned from ``known``, and one row that asks for each of ``users``."""
     torch.set_num_threads(1)
     task = plugin("tasks", "recommend")
     rows = _rows(data, known)
     learned = with_history(Dataset(rows, rows.slice(0, 0), rows.slice(0, 0), _items(data)), 1000)
     settings = TuneSettings(epochs=epochs, patience=epochs)
-    task.start(settings.base, learned, seed)  # embeds the texts, which later fits find cached
-    began, cpu = perf_counter(), process_time()
     model = task.start(settings.base, learned, seed)
-    trained = 0
     if any(weight.requires_grad for weight in model.parameters()):
         train(task, model, learned, settings, label_share=1.0, seed=seed)
-        trained = epochs
-    seconds, cpu_seconds = perf_counter() - began, process_time() - cpu
-    answers = task.answer(model, _asking(rows, users), protocol.TOP)
-    ranking = np.asarray(answers["output"].combine_chunks().flatten(), dtype=object)
-    numbers = np.array([int(item) for item in ranking]).reshape(len(users), -1)
-    return Fitted(numbers, seconds, cpu_seconds, trained)
+    return model, _asking(rows, users)
 
 
 def _rows(data: protocol.Dataset, known: Interactions) -> pa.Table:

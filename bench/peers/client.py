@@ -1,6 +1,7 @@
 """Ask a peer: write the interchange folder, run the peer in its environment, read its answer."""
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from bench.protocol import TOP, Ints, Split, Stage
 
 Settings = dict[str, Any]
 _SCRIPT = Path(__file__).with_name("run_peer.py")
+# Threads that wait for each other on shared cores spin: two of them cost a peer up to three times
+# the CPU seconds of one, which would be charged to the peer as training.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 class PeerFailedError(Exception):
@@ -40,7 +44,7 @@ class Point:
 def ask(
     python: Path, split: Split, stage: Stage, peer: str, trials: list[Settings], seed: int
 ) -> list[Point]:
-    """Fit `peer` with each of `trials` on what `stage` may know, and rank for its targets.
+    """Fit `peer`, on one thread, with each of `trials` on what `stage` may know, and rank.
 
     Returns one point a trial, or one for each number in a trial's list of epochs. Raises
     PeerFailedError.
@@ -49,7 +53,11 @@ def ask(
         folder = Path(name)
         _write(folder, split, stage, {"peer": peer, "seed": seed, "k": TOP, "trials": trials})
         done = subprocess.run(
-            [python, _SCRIPT, folder], capture_output=True, text=True, check=False
+            [python, _SCRIPT, folder],
+            env=os.environ | _ONE_THREAD,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise PeerFailedError(

@@ -114,6 +114,7 @@ def tune(project: Project, turn: Turn, tell: Tell) -> Kept:
     task, settings, seed = _task(turn), project.settings.tune, _seed(turn)
     snapshot = str(kept(project, turn, "dataset")["snapshot"])
     data = dataset(project, snapshot)
+    use_threads(settings.threads)
     champion = project.ledger.champion(turn.task)
     model = task.start(settings.base, data, seed)
     share = choose_label_share(task, model, data, settings, seed=seed)
@@ -148,6 +149,7 @@ def tune(project: Project, turn: Turn, tell: Tell) -> Kept:
 def evaluate(project: Project, turn: Turn, tell: Tell) -> Kept:
     """Judge the version, the champion and the first version on the frozen part; keep reports."""
     ledger, task = project.ledger, _task(turn)
+    use_threads(project.settings.tune.threads)
     version = ledger.version(str(kept(project, turn, "tune")["version"]))
     data = dataset(project, version.snapshot)
     champion, first = ledger.champion(turn.task), ledger.versions(turn.task)[0]
@@ -217,6 +219,14 @@ def kept(project: Project, turn: Turn, stage: str) -> Mapping[str, Any]:
 def dataset(project: Project, snapshot: str) -> Dataset:
     """The rows of a snapshot, each with the history of its user."""
     return with_history(project.snapshots.read(snapshot), project.settings.behaviour.history)
+
+
+def use_threads(count: int) -> None:
+    """Let torch work on ``count`` CPU threads in this process, 0 for as many as it likes."""
+    import torch
+
+    if count:
+        torch.set_num_threads(count)
 
 
 def load(project: Project, task: Task, version: ModelVersion) -> Model:

@@ -14,6 +14,8 @@ from upwell.words import LANGUAGES, catalogue
 
 SOURCE = Path(__file__).parents[2] / "src" / "upwell"
 ERRORS = re.compile(r"^[A-Z]\w*Error$")
+CHINESE = "[\u3400-\u9fff]"
+HALF_WIDTH = re.compile(rf"{CHINESE}[,;:!?()]|[,;:!?()]{CHINESE}")
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
@@ -43,6 +45,14 @@ def test_every_language_has_every_key_with_the_same_details(lang: str) -> None:
     assert set(english) == set(other)
     differing = [key for key in english if details(english[key]) != details(other[key])]
     assert not differing
+
+
+def test_chinese_sentences_have_full_width_punctuation() -> None:
+    sentences = {
+        key: re.sub(r"`[^`]*`", "", sentence)
+        for key, sentence in catalogue("zh").items()
+    }
+    assert not {key: said for key, said in sentences.items() if HALF_WIDTH.search(said)}
 
 
 def test_no_file_repeats_a_key_of_another() -> None:

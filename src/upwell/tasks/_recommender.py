@@ -17,6 +17,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -107,18 +108,32 @@ class Network(nn.Module):
             nn.init.normal_(part.weight, std=spread)
         for zero in (self.text_popularity.weight, self.behaviour.weight, self.behaviour.bias):
             nn.init.zeros_(zero)
+        self._answering: tuple[Tensor, Tensor] | None = None
+        self._places: Tensor | None = None
         self.register_buffer("text", torch.zeros(shape.items, shape.text))
         self.register_buffer("known", torch.ones(shape.items, dtype=torch.bool))
         self.register_buffer("near", torch.zeros(near_shape))
         self.register_buffer("row", torch.zeros(shape.items + 1, dtype=torch.int64))
         self.register_buffer("column", torch.zeros(near_shape[1], dtype=torch.int64))
 
+    def train(self, mode: bool = True) -> Self:
+        """Change between learning and answering; weights may have changed in between."""
+        self._answering = self._places = None
+        return super().train(mode)
+
     def catalogue(self) -> tuple[Tensor, Tensor]:
         """Vectors (items, width) and popularity (items,).
 
         An item that training never met, and in training a random share of the others, has only
-        what its text says.
+        what its text says. While answering they are made once.
         """
+        if self.training or torch.is_grad_enabled():
+            return self._catalogue()
+        if self._answering is None:
+            self._answering = self._catalogue()
+        return self._answering
+
+    def _catalogue(self) -> tuple[Tensor, Tensor]:
         keep = self.known[:, None].to(self.text.dtype)
         if self.training:
             keep = keep * (torch.rand_like(keep) >= self.shape.id_dropout)
@@ -219,14 +234,22 @@ class Network(nn.Module):
         hidden = hidden[:, :-1]
         near = 2 * torch.log(near.clamp(min=0) + FLOOR)
         near = near.masked_fill(hidden, NEVER).log_softmax(dim=1)
-        towers = self.towers(batch, hidden)
         share = self.shape.share
+        if share == 1.0:
+            return near
+        towers = self.towers(batch, hidden)
         return torch.logaddexp(towers + math.log1p(-share), near + math.log(share))
+
+    def columns(self) -> Tensor:
+        """(items,): the place of each item among B's columns, −1 for none; made once."""
+        if self._places is None:
+            self._places = torch.full((self.shape.items,), -1, device=self.column.device)
+            self._places[self.column] = torch.arange(len(self.column), device=self.column.device)
+        return self._places
 
     def because(self, batch: Mapping[str, Tensor], chosen: Tensor) -> Tensor:
         """(n, k): the seen item that B names most for each of ``chosen`` (n, k); −1 for none."""
-        column = torch.full((self.shape.items,), -1, device=chosen.device)
-        column[self.column] = torch.arange(len(self.column), device=chosen.device)
+        column = self.columns()
         found = torch.full_like(chosen, -1)
         bounds = [*batch["offsets"].tolist(), len(batch["seen"])]
         for row, (start, end) in enumerate(pairwise(bounds)):

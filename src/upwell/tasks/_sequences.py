@@ -29,13 +29,17 @@ class Lists:
 
 
 def lists(column: pa.ChunkedArray) -> Lists:
-    """Lists and list views alike, without copying values."""
+    """Lists and list views alike, without copying values: only the stretch that is used."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    starts = np.asarray(whole.offsets, dtype=np.int64)
     if pa.types.is_large_list_view(whole.type) or pa.types.is_list_view(whole.type):
-        starts = whole.offsets.to_numpy().astype(np.int64)[: len(whole)]
-        return Lists(whole.values, starts, starts + whole.sizes.to_numpy())
-    offsets = whole.offsets.to_numpy().astype(np.int64)
-    return Lists(whole.values, offsets[:-1], offsets[1:])
+        starts = starts[: len(whole)]
+        ends = starts + np.asarray(whole.sizes, dtype=np.int64)
+    else:
+        starts, ends = starts[:-1], starts[1:]
+    first, last = int(starts.min(initial=len(whole.values))), int(ends.max(initial=0))
+    used = whole.values.slice(first, max(last - first, 0))
+    return Lists(used, starts - first, ends - first)
 
 
 @dataclass(frozen=True, slots=True)

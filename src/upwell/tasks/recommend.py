@@ -82,7 +82,7 @@ def start(base: str, data: Dataset, seed: int) -> Recommender:
         items=len(catalogue.items),
         text=text.shape[1],
         features=_width(data.train),
-        share=0.5 if in_order else 1.0 - 1e-4,
+        share=0.5 if in_order else 1.0,
     )
     reach, floor = (10.0, 0.1) if in_order else (np.inf, 0.0)
     with torch.random.fork_rng(devices=[]):
@@ -146,15 +146,16 @@ def answer(model: Recommender, inputs: pa.Table, k: int) -> pa.Table:
     batch = _sequences.to_answer(
         inputs, model.index, model.shape.length, model.shape.features, model.reach, model.floor
     )
-    model.eval()
+    if model.training:
+        model.eval()
     with torch.inference_mode():
         found = model.mixture(batch).topk(min(k, len(model.items)), dim=1)
         because = model.because(batch, found.indices)
     chosen = found.indices.numpy()
-    items = np.asarray(model.items, dtype=object)
+    outputs = [model.items[number] for number in chosen.ravel().tolist()]
     return pa.table(
         {
-            "output": _listed(pa.array(items[chosen.ravel()], pa.string()), chosen.shape),
+            "output": _listed(pa.array(outputs, pa.string()), chosen.shape),
             "score": _listed(pa.array(found.values.exp().double().numpy().ravel()), chosen.shape),
             "reason": _listed(
                 pa.array(_reasons(model, because.numpy().ravel()), pa.string()), chosen.shape
@@ -261,9 +262,10 @@ def _width(rows: pa.Table) -> int:
 
 def _reasons(model: Recommender, because: npt.NDArray[np.int64]) -> list[str]:
     """Word keys with the title of the item that speaks most for each answer, where one does."""
-    titles = [text.split(" | ")[0] for text in model.texts]
     return [
-        f"recommend.because\t{titles[item]}" if item >= 0 else "recommend.popular\t"
+        f"recommend.because\t{model.texts[item].split(' | ')[0]}"
+        if item >= 0
+        else "recommend.popular\t"
         for item in because
     ]
 
