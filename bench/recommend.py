@@ -104,7 +104,7 @@ def quality(name: str, found: dict[tuple[str, int], Mark]) -> list[Row]:
         gain = protocol.paired_interval(ndcg[OURS], ndcg[peer], 0)
         target = "above 0"
         label = f"{name} gain in ndcg@10 over {peer}"
-        rows.append(Row(label, gain.gain, gain.low, gain.high, target, gain.gain > 0))
+        rows.append(Row(label, gain.gain, gain.low, gain.high, target, gain.low > 0))
     best = max(peers, key=lambda m: float(np.nanmean(ndcg[m])))
     rows += [Row(f"{name} {m} training, CPU s", took[m]) for m in peers if took[m]]
     target = f"at most {best}'s {took[best]:.2f}"
@@ -124,7 +124,7 @@ def cold_rows(found: list[tuple[Targets, Floats, Floats]]) -> list[Row]:
         Row(f"{label} upwell ndcg@10", float(np.nanmean(mine))),
         Row(f"{label} text neighbours ndcg@10", float(np.nanmean(text))),
         Row(f"{label} every peer ndcg@10 (cannot rank unmet items)", 0.0),
-        Row(f"{label} gain over text", gain.gain, gain.low, gain.high, "above 0", gain.gain > 0),
+        Row(f"{label} gain over text", gain.gain, gain.low, gain.high, "above 0", gain.low > 0),
     ]
 
 

@@ -29,8 +29,8 @@ class Killed(BaseException):
     """Nothing in a turn may catch this, as nothing can catch a kill."""
 
 
-def second_turn(project: Project, **options: bool) -> None:
-    loop.turn(project, now=NOW, as_of=FROZEN, **options)
+def second_turn(project: Project) -> None:
+    loop.turn(project, now=NOW, as_of=FROZEN)
 
 
 def outcome(project: Project) -> Outcome:
@@ -176,20 +176,23 @@ def test_an_unfinished_turn_is_finished_as_it_was_begun(
     assert outcome(project) == undisturbed
 
 
+@pytest.mark.parametrize(
+    "writing",
+    ["rows.pq.ParquetWriter.write_table", "store.snapshots._write", "store.models.publish"],
+)
 def test_a_full_disk_stops_a_turn_that_then_resumes(
-    project: Project, undisturbed: Outcome, monkeypatch: pytest.MonkeyPatch
+    project: Project, undisturbed: Outcome, writing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("upwell.store.snapshots.pq.ParquetWriter.write_table", full)
+        patched.setattr(f"upwell.{writing}", full)
         with pytest.raises(StoreError) as refused:
             second_turn(project)
     assert refused.value.code == "store.disk_full"
     assert all(refused.value.explain(lang) for lang in ("en", "zh"))
-    left = [path for path in project.folder.rglob(".tmp-*")]
-    assert not left
+    assert not list(project.folder.rglob(".tmp-*"))
     second_turn(project)
     assert outcome(project) == undisturbed
 

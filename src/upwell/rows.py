@@ -80,6 +80,15 @@ def frozen_span(
     return begin, end
 
 
+def funnel(made: DuckDBPyRelation, train: DuckDBPyRelation) -> dict[str, int]:
+    """How many rows are about an item and permitted, say something, and are learned from."""
+    says = "weight > 0"
+    counted = {"examples": made, "signals": made.filter(says), "training": train.filter(says)}
+    return {
+        name: int(part.aggregate("count(*)").fetchall()[0][0]) for name, part in counted.items()
+    }
+
+
 def asking(project: Project, user: str, now: datetime) -> pa.Table:
     """One row that asks for ``user``: their history and behaviour as known just before ``now``.
 

@@ -105,7 +105,7 @@ class Upwell:
         task = self.project.settings.project.task
         self._live = self._live or Live(plugin("tasks", task))
         champion = self.project.ledger.champion(task)
-        if champion:
+        if champion and champion.id != self._live.version:
             folder = self.project.models.verified(champion.path, champion.digest)
             self._live.serve(champion.id, folder)
         return self._live

@@ -101,8 +101,8 @@ def freeze(project: Project, turn: Turn, tell: Tell) -> Kept:
         snapshot = project.snapshots.write(
             {**parts, "items": items(con, events)}, turn.task, turn.at, turn.watermark
         )
-    counts = dict(snapshot.counts)
-    return {"snapshot": snapshot.id, "test": snapshot.test, "permitted": len(users), **counts}
+        funnel = rows.funnel(made, parts["train"])
+    return {"snapshot": snapshot.id, "test": snapshot.test, "users": len(users), **funnel}
 
 
 def tune(project: Project, turn: Turn, tell: Tell) -> Kept:

@@ -17,9 +17,11 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from upwell import loop
+from upwell.errors import StoreError
 from upwell.plugins import plugin
 from upwell.records import PURPOSES, Decision
 from upwell.service import Upwell
+from upwell.settings import FILE
 from upwell.store.project import Project, create_project, open_project
 from upwell.store.template import Chosen
 
@@ -43,21 +45,34 @@ def run_demo(
 ) -> DemoResult:
     """Capture all of MovieLens-100K, then run the first turn and ``turns`` further ones.
 
-    Raises SourceError when the data cannot be found or are not the known 100,000 rows.
+    A demo that was stopped goes on from where it stood; one that is done is done at once. Raises
+    SourceError when the data cannot be found or are not the known 100,000 rows, StoreError when
+    the folder holds another project or a demo with another seed or number of turns.
     """
     events = _history(data)
     cuts, frozen = _moments(events, turns)
     project = _project(folder, frozen, seed)
-    upwell = Upwell(project)
-    for done, batch in _arrivals(events, cuts[0]):
+    if project.journal.counts()["consents"] == 0:
+        _capture(Upwell(project), events, cuts[0], progress, now)
+    ledger, task = project.ledger, project.settings.project.task
+    known = {turn.as_of: turn.closed for turn in ledger.turns(task)}
+    if project.settings.tune.seed != seed or not set(known) <= set(cuts):
+        raise StoreError("project.exists", file=folder / FILE)
+    for cut in cuts:
+        if not known.get(cut):
+            loop.turn(project, as_of=cut, seed=seed, now=now, progress=progress)
+    return DemoResult(project, tuple(ledger.decisions(task)))
+
+
+def _capture(
+    upwell: Upwell, events: pa.Table, first_cut: datetime, progress: Say, now: datetime
+) -> None:
+    """Replay everything in order of time; every user grants every purpose at the end."""
+    for done, batch in _arrivals(events, first_cut):
         upwell.capture(batch, now=now)
         progress("collect", done, {"rows": events.num_rows})
     users = pc.unique(pc.drop_null(events["user"])).to_pylist()
-    upwell.consent([user for user in users if user], PURPOSES, since=cuts[0])
-    decisions = tuple(
-        loop.turn(project, as_of=cut, seed=seed, now=now, progress=progress) for cut in cuts
-    )
-    return DemoResult(project, decisions)
+    upwell.consent([user for user in users if user], PURPOSES, since=first_cut)
 
 
 def _history(data: Path | None) -> pa.Table:
@@ -84,7 +99,8 @@ def _project(folder: Path, frozen: datetime, seed: int) -> Project:
         "tune": {"seed": seed},
     }
     key = hashlib.sha256(f"{NAME} {seed}".encode()).digest()
-    create_project(folder, NAME, chosen, key)
+    if not (folder / FILE).exists():
+        create_project(folder, NAME, chosen, key)
     return open_project(folder)
 
 

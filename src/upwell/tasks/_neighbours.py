@@ -112,5 +112,9 @@ def _gram(user: Ints, column: Ints, weight: Floats, items: int, how: Neighbours)
     for begin, end in pairwise(bounds.tolist()):
         start = max(begin, end - how.longest)
         items_of, by, n = column[start:end], weight[start:end], end - start
-        gram[np.ix_(items_of, items_of)] += kernel[:n, :n] * by * by[:, None]
+        pairs, amounts = np.ix_(items_of, items_of), kernel[:n, :n] * by * by[:, None]
+        if np.unique(items_of).size < n:
+            np.add.at(gram, pairs, amounts)  # An item chosen twice adds up; += keeps the last.
+        else:
+            gram[pairs] += amounts
     return gram

@@ -238,7 +238,8 @@ class Network(nn.Module):
         if share == 1.0:
             return near
         towers = self.towers(batch, hidden)
-        return torch.logaddexp(towers + math.log1p(-share), near + math.log(share))
+        mixed = torch.logaddexp(towers + math.log1p(-share), near + math.log(share))
+        return mixed.masked_fill(hidden, NEVER)
 
     def columns(self) -> Tensor:
         """(items,): the place of each item among B's columns, −1 for none; made once."""

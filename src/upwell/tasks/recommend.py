@@ -25,7 +25,7 @@ from torch import Tensor
 from upwell.tables import Dataset
 from upwell.tasks import _neighbours, _sequences, _text
 from upwell.tasks._neighbours import Neighbours
-from upwell.tasks._recommender import Network, Shape, accepts
+from upwell.tasks._recommender import NEVER, Network, Shape, accepts
 from upwell.tasks._toy import toy
 
 __all__ = [
@@ -142,7 +142,7 @@ def log_prob(model: Recommender, batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def answer(model: Recommender, inputs: pa.Table, k: int) -> pa.Table:
-    """The ``k`` items most probable next, of those not seen yet, each with its reason."""
+    """The ``k`` items most probable next, each with its reason; fewer where fewer are unseen."""
     batch = _sequences.to_answer(
         inputs, model.index, model.shape.length, model.shape.features, model.reach, model.floor
     )
@@ -151,14 +151,16 @@ def answer(model: Recommender, inputs: pa.Table, k: int) -> pa.Table:
     with torch.inference_mode():
         found = model.mixture(batch).topk(min(k, len(model.items)), dim=1)
         because = model.because(batch, found.indices)
-    chosen = found.indices.numpy()
-    outputs = [model.items[number] for number in chosen.ravel().tolist()]
+    fresh = (found.values > NEVER / 2).numpy()
+    sizes, chosen = fresh.sum(1), found.indices.numpy()[fresh]
+    outputs = [model.items[number] for number in chosen.tolist()]
+    scores = found.values.exp().double().numpy()[fresh]
     return pa.table(
         {
-            "output": _listed(pa.array(outputs, pa.string()), chosen.shape),
-            "score": _listed(pa.array(found.values.exp().double().numpy().ravel()), chosen.shape),
+            "output": _listed(pa.array(outputs, pa.string()), sizes),
+            "score": _listed(pa.array(scores), sizes),
             "reason": _listed(
-                pa.array(_reasons(model, because.numpy().ravel()), pa.string()), chosen.shape
+                pa.array(_reasons(model, because.numpy()[fresh]), pa.string()), sizes
             ),
         }
     )
@@ -270,6 +272,6 @@ def _reasons(model: Recommender, because: npt.NDArray[np.int64]) -> list[str]:
     ]
 
 
-def _listed(values: pa.Array, shape: tuple[int, int]) -> pa.ListArray:
-    offsets = np.arange(shape[0] + 1, dtype=np.int32) * shape[1]
+def _listed(values: pa.Array, sizes: npt.NDArray[np.int64]) -> pa.ListArray:
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), values)

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pyarrow import compute as pc
-
 from upwell.interfaces.report.story import (
     Change,
     Curve,
@@ -142,15 +140,9 @@ def _slices(
 
 def _steps(project: Project, one: Past) -> tuple[Step, ...]:
     """What came in, what of it became examples, and what of those says something to learn."""
-    snapshot = project.ledger.version(one.report.challenger).snapshot
-    counts = project.snapshots.snapshot(snapshot).counts
-    train = project.snapshots.read(snapshot).train
-    held = project.journal.counts()
-    kept = {
-        "captured": one.turn.watermark,
-        "examples": counts["train"] + counts["validation"] + counts["test"],
-        "signals": counts["labels"] + counts["positive"] + counts["negative"],
-        "training": pc.sum(pc.greater(train["weight"], 0.0)).as_py() or 0,
+    held, told = project.journal.counts(), one.stages["dataset"]
+    kept = {"captured": one.turn.watermark} | {
+        name: int(told[name]) for name in ("examples", "signals", "training") if name in told
     }
     lost = {name: held[key] for name, key in _LOST.items() if key in held}
     return (
