@@ -133,7 +133,7 @@ def test_a_process_that_dies_leaves_a_turn_to_finish(
 
 
 def test_the_champion_serves_while_a_turn_lies_unfinished(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, undisturbed: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upwell = Upwell(project)
     before = upwell.recommend("somebody", 3, now=NOW)
@@ -148,6 +148,8 @@ def test_the_champion_serves_while_a_turn_lies_unfinished(
                 ["item", "score", "model"]
             )
     assert upwell.status()["unfinished"] == "recommend-1"
+    second_turn(project)
+    assert outcome(project) == undisturbed
 
 
 def test_a_dry_run_takes_no_decision_and_the_next_turn_finishes_it(

@@ -27,7 +27,7 @@ from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.store.files import staging
 from upwell.store.lake import connect
 from upwell.store.project import Project
-from upwell.tables import Dataset, micros, moment, schema, to_table
+from upwell.tables import Dataset, moment, schema, to_table
 
 _BATCH = 500_000
 
@@ -69,15 +69,16 @@ def written(
 
 
 def frozen_span(
-    project: Project, made: DuckDBPyRelation, as_of: datetime | None
+    project: Project, made: DuckDBPyRelation, task: str, as_of: datetime | None
 ) -> tuple[datetime, datetime]:
     """The frozen part of time: as set, else chosen by the first turn and kept ever after."""
-    settings = project.settings.split
-    begin, end = split.frozen_span(made, settings, as_of)
+    settings, ledger = project.settings.split, project.ledger
     if settings.frozen_from is None:
-        chosen = project.journal.fact("frozen", f"{micros(begin)} {micros(end)}")
-        begin, end = (moment(int(part)) for part in chosen.split())
-    return begin, end
+        for turn in ledger.turns(task):
+            begin, end = (ledger.stage_result(turn.id, "dataset") or {}).get("frozen", (None, None))
+            if begin is not None:
+                return moment(begin), moment(end)
+    return split.frozen_span(made, settings, as_of)
 
 
 def funnel(made: DuckDBPyRelation, train: DuckDBPyRelation) -> dict[str, int]:

@@ -8,7 +8,8 @@ What a stage returns is recorded under the turn's id; it names what was made and
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from time import perf_counter
@@ -31,7 +32,7 @@ from upwell.stages.release.gate import decide
 from upwell.store.judged import recall, remember
 from upwell.store.ledger import Turn
 from upwell.store.project import Project
-from upwell.tables import Dataset
+from upwell.tables import Dataset, micros
 
 Tell: TypeAlias = Callable[[str, float, Mapping[str, object]], None]
 """Progress: the stage, the share of it that is done, and numbers to show."""
@@ -53,9 +54,9 @@ def begin(project: Project, as_of: datetime | None, seed: int, now: datetime) ->
     drain(project)
     turns = project.ledger.turns(task)
     watermark, options = project.lake.watermark(), _options(project, seed)
-    if turns and (turns[-1].watermark, turns[-1].as_of, turns[-1].options) == (
-        watermark, as_of, options,
-    ):  # fmt: skip
+    if turns and project.ledger.stage_result(turns[-1].id, "release") and (
+        turns[-1].watermark, turns[-1].as_of, turns[-1].options,
+    ) == (watermark, as_of, options):  # fmt: skip
         raise StageError("loop.nothing_new", turn=turns[-1].id, events=watermark)
     return project.ledger.open_turn(f"{task}-{len(turns)}", task, now, watermark, as_of, options)
 
@@ -89,20 +90,32 @@ def collect(project: Project, turn: Turn, tell: Tell) -> Kept:
 
 def freeze(project: Project, turn: Turn, tell: Tell) -> Kept:
     """Protect, clean, behaviour, dataset: what users did as one snapshot of rows to learn from."""
-    with rows.workspace(project) as (space, con):
+    with _ended_if_refused(project, turn), rows.workspace(project) as (space, con):
         events = project.lake.events(con, until_seq=turn.watermark)
         predictions = project.lake.predictions(con)
         users = rows.permitted_users(project, "train", turn.at)
         made = rows.written(con, space, project, events, predictions, users)
         tell("dataset", 0.6, {})
         split = project.settings.split
-        frozen = rows.frozen_span(project, made, turn.as_of)
+        frozen = rows.frozen_span(project, made, turn.task, turn.as_of)
         parts = assign(con, made, split, cuts(made, split, frozen, turn.as_of))
         snapshot = project.snapshots.write(
             {**parts, "items": items(con, events)}, turn.task, turn.at, turn.watermark
         )
         funnel = rows.funnel(made, parts["train"])
-    return {"snapshot": snapshot.id, "test": snapshot.test, "users": len(users), **funnel}
+    span: list[Json] = [micros(end) for end in frozen]
+    names: dict[str, Json] = {"snapshot": snapshot.id, "test": snapshot.test, "frozen": span}
+    return {**names, "users": len(users), **funnel}
+
+
+@contextmanager
+def _ended_if_refused(project: Project, turn: Turn) -> Iterator[None]:
+    """End a turn whose rows cannot be frozen: what is captured later can only enter a new one."""
+    try:
+        yield
+    except StageError:
+        project.ledger.close_turn(turn.id, turn.at)
+        raise
 
 
 def tune(project: Project, turn: Turn, tell: Tell) -> Kept:

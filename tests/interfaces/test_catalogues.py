@@ -48,10 +48,7 @@ def test_every_language_has_every_key_with_the_same_details(lang: str) -> None:
 
 
 def test_chinese_sentences_have_full_width_punctuation() -> None:
-    sentences = {
-        key: re.sub(r"`[^`]*`", "", sentence)
-        for key, sentence in catalogue("zh").items()
-    }
+    sentences = {key: re.sub(r"`[^`]*`", "", sentence) for key, sentence in catalogue("zh").items()}
     assert not {key: said for key, said in sentences.items() if HALF_WIDTH.search(said)}
 
 
