@@ -160,12 +160,12 @@ def test_an_answer_knows_only_what_happened_before_it(turned: Upwell) -> None:
 
 @RECOMMENDING
 def test_what_a_user_just_did_counts_at_once(turned: Upwell) -> None:
-    before = turned.recommend("new@shop.example", 6, now=NOW)
-    turned.consent(["new@shop.example"], ("serve",), since=NOW)
+    before = turned.recommend("zoe@elsewhere.example", 6, now=NOW)
+    turned.consent(["zoe@elsewhere.example"], ("serve",), since=NOW)
     seen = before["item"][0].as_py()
-    event = {"id": "just now", "user": "new@shop.example", "kind": "thumbs", "value": 1,
+    event = {"id": "just now", "user": "zoe@elsewhere.example", "kind": "thumbs", "value": 1,
              "item": seen, "at": NOW + timedelta(seconds=1)}  # fmt: skip
     assert turned.capture([event], now=NOW + timedelta(seconds=1)).accepted == 1
-    after = turned.recommend("new@shop.example", 6, now=NOW + timedelta(seconds=2))
+    after = turned.recommend("zoe@elsewhere.example", 6, now=NOW + timedelta(seconds=2))
     assert seen not in after["item"].to_pylist()
     assert after["score"] != before["score"]

@@ -157,6 +157,8 @@ def _record(project: Project, number: int, told: Report, act: str) -> None:
     decision = Decision(name, name, "recommend", at, act, (reason,))
     ledger.decide(decision, name if act == "promote" else None)
     tuned: Mapping[str, Json] = {"id": name, "curve": CURVE, "label_share": 0.4, "best_epoch": 2}
+    frozen: Mapping[str, Json] = {"examples": 2, "signals": 1, "training": 1}
+    ledger.record_stage(name, "dataset", frozen, at)
     ledger.record_stage(name, "tune", tuned, at)
     ledger.record_stage(name, "evaluate", {"report": name}, at)
     ledger.record_stage(name, "release", {"decision": name}, at)
