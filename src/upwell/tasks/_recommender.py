@@ -23,9 +23,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-NEVER = -1e4
-FLOOR = 1e-3
-BAR = 100.0
+from upwell.tasks import _retrieval as retrieval
+from upwell.tasks._chances import NEVER, by_neighbours
+from upwell.tasks._ligr import Block
+from upwell.tasks._retrieval import POOL, Index, without_repeats
+
 FULL, SAMPLED = 20_000, 2_048
 TOKEN = 4
 """Numbers told about each event of a history: gap, sign, whether it is known, place."""
@@ -47,33 +49,6 @@ class Shape:
     id_dropout: float = 0.2
     share: float = 0.5
     """Weight of the neighbours in the mixture."""
-
-
-class Block(nn.Module):
-    """A LiGR block (Borisyuk et al. 2024): sublayers enter the residual through learned gates."""
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        width = shape.width
-        self.heads = shape.heads
-        self.before_attention, self.before_inner = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention_in, self.attention_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.attention_gate, self.inner_gate = nn.Linear(width, width), nn.Linear(width, width)
-        self.inner_in = nn.Linear(width, 2 * shape.inner)
-        self.inner_out = nn.Linear(shape.inner, width)
-        self.dropout = nn.Dropout(shape.dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(b, l, width) to the same; no position sees a later one."""
-        b, length, width = x.shape
-        parts = self.attention_in(self.before_attention(x))
-        q, k, v = parts.view(b, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        mixed = self.attention_out(mixed.transpose(1, 2).reshape(b, length, width))
-        x = x + torch.sigmoid(self.attention_gate(x)) * self.dropout(mixed)
-        up, gate = self.inner_in(self.before_inner(x)).chunk(2, dim=-1)
-        inner = self.inner_out(up * functional.silu(gate))
-        return torch.as_tensor(x + torch.sigmoid(self.inner_gate(x)) * self.dropout(inner))
 
 
 class Network(nn.Module):
@@ -102,7 +77,9 @@ class Network(nn.Module):
         self.position = nn.Embedding(shape.length + 1, width)
         self.token = nn.Linear(TOKEN, width)
         self.behaviour = nn.Linear(shape.features, width)
-        self.blocks = nn.ModuleList([Block(shape) for _ in range(shape.layers)])
+        self.blocks = nn.ModuleList(
+            [Block(width, shape.heads, shape.inner, shape.dropout) for _ in range(shape.layers)]
+        )
         self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(shape.dropout)
         for part, spread in ((self.id_part, 0.05), (self.text_part, 0.05), (self.position, 0.02)):
             nn.init.normal_(part.weight, std=spread)
@@ -110,6 +87,7 @@ class Network(nn.Module):
             nn.init.zeros_(zero)
         self._answering: tuple[Tensor, Tensor] | None = None
         self._places: Tensor | None = None
+        self._index: Index | None = None
         self.register_buffer("text", torch.zeros(shape.items, shape.text))
         self.register_buffer("known", torch.ones(shape.items, dtype=torch.bool))
         self.register_buffer("near", torch.zeros(near_shape))
@@ -118,7 +96,7 @@ class Network(nn.Module):
 
     def train(self, mode: bool = True) -> Self:
         """Change between learning and answering; weights may have changed in between."""
-        self._answering = self._places = None
+        self._answering, self._places, self._index = None, None, None
         return super().train(mode)
 
     def catalogue(self) -> tuple[Tensor, Tensor]:
@@ -222,24 +200,69 @@ class Network(nn.Module):
         ``seen`` (s,), ``recency`` (s,) and ``offsets`` (n,): all earlier items of each asked row,
         one after the other, with their weights for B.
         """
-        seen, offsets = batch["seen"], batch["offsets"]
-        sums = functional.embedding_bag(
-            self.row[seen], self.near, offsets, mode="sum", per_sample_weights=batch["recency"]
-        )
+        sums = self._nearness(batch)
         near = sums.new_zeros(len(sums), self.shape.items)
         near[:, self.column] = sums
-        asked = torch.bucketize(torch.arange(len(seen)), offsets, right=True) - 1
-        hidden = torch.zeros(len(sums), self.shape.items + 1, dtype=torch.bool)
-        hidden[asked, seen] = True
-        hidden = hidden[:, :-1]
-        near = 2 * torch.log(near.clamp(min=0) + FLOOR)
-        near = near.masked_fill(hidden, NEVER).log_softmax(dim=1)
+        hidden = self._seen(batch, len(sums))
+        if self.shape.share == 1.0:
+            return by_neighbours(near, hidden)
+        return self._mixed(self.towers(batch, hidden), by_neighbours(near, hidden), hidden)
+
+    def shortlist(self, batch: Mapping[str, Tensor], index: Index) -> tuple[Tensor, Tensor]:
+        """Items (n, c) worth a look and their log-probabilities (n, c) among themselves.
+
+        The best by the towers (from ``index``) and the best by the neighbours; what was seen, and
+        places that are left over, have NEVER.
+        """
+        vectors, popularity = self.catalogue()
+        asked, sums = self.asked(batch, vectors), self._nearness(batch)
+        alike = self.column[sums.topk(min(POOL, sums.shape[1]), dim=1).indices]
+        nobody = self.shape.items
+        items = without_repeats(index.nearest(asked, POOL), alike, nobody)
+        hidden = self._seen(batch, len(items), nobody_too=True).gather(1, items)
+        known = items.clamp(max=nobody - 1)
+        scores = torch.einsum("nd,ncd->nc", asked, vectors[known]) + popularity[known]
+        places = self.columns()[known]
+        near = sums.gather(1, places.clamp(min=0)).masked_fill(places < 0, 0.0)
+        towers = torch.log_softmax(scores.masked_fill(hidden, NEVER), dim=1)
+        return items, self._mixed(towers, by_neighbours(near, hidden), hidden)
+
+    def _mixed(self, towers: Tensor, near: Tensor, hidden: Tensor) -> Tensor:
         share = self.shape.share
-        if share == 1.0:
-            return near
-        towers = self.towers(batch, hidden)
         mixed = torch.logaddexp(towers + math.log1p(-share), near + math.log(share))
         return mixed.masked_fill(hidden, NEVER)
+
+    def _nearness(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """(n, c): what all that was seen says by B for the items of its columns."""
+        found = functional.embedding_bag(
+            self.row[batch["seen"]],
+            self.near,
+            batch["offsets"],
+            mode="sum",
+            per_sample_weights=batch["recency"],
+        )
+        return torch.as_tensor(found)
+
+    def _seen(self, batch: Mapping[str, Tensor], rows: int, nobody_too: bool = False) -> Tensor:
+        """(n, items): what each asked row has seen; with a last column for no item at all."""
+        seen = batch["seen"]
+        asked = torch.bucketize(torch.arange(len(seen)), batch["offsets"], right=True) - 1
+        hidden = torch.zeros(rows, self.shape.items + 1, dtype=torch.bool)
+        hidden[asked, seen] = True
+        hidden[:, -1] = True
+        return hidden if nobody_too else hidden[:, :-1]
+
+    def best(self, batch: Mapping[str, Tensor], k: int) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and items, (n, ≤ k) each, best first: of all, or of a shortlist."""
+        count = min(k, self.shape.items)
+        if self.shape.items <= retrieval.INDEXED or self.shape.share == 1.0:
+            found = self.mixture(batch).topk(count, dim=1)
+            return found.values, found.indices
+        if self._index is None:
+            self._index = Index(*self.catalogue())
+        items, log_prob = self.shortlist(batch, self._index)
+        found = log_prob.topk(min(count, log_prob.shape[1]), dim=1)
+        return found.values, items.gather(1, found.indices).clamp(max=self.shape.items - 1)
 
     def columns(self) -> Tensor:
         """(items,): the place of each item among B's columns, −1 for none; made once."""
@@ -262,16 +285,3 @@ class Network(nn.Module):
             speaks = (best.values > 0) & (places >= 0)
             found[row] = torch.where(speaks, seen[best.indices], -1)
         return found
-
-
-def accepts(log_prob: Tensor) -> Tensor:
-    """Log-probability (n,) that a user accepts an item, from the item's log-probability (n,).
-
-    A softmax over a catalogue gives every item a tiny probability, on which a bounded loss has no
-    slope. So an item is held against a bar, the place of about the BAR-th best item:
-    σ(log(BAR · p)) = p / (p + 1 / BAR).
-
-    >>> round(accepts(torch.tensor([0.01]).log()).exp().item(), 3)
-    0.5
-    """
-    return functional.logsigmoid(log_prob + torch.log(torch.tensor(BAR)))

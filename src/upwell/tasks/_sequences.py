@@ -120,7 +120,10 @@ def to_learn(
         "place": torch.from_numpy(place),
         "features": features(rows, width),
         "target": torch.from_numpy(np.minimum(target, len(index) - 1)),
-        "wanted": torch.from_numpy(np.flatnonzero(rows["weight"].to_numpy() > 0)),
+        # An item that the catalogue lacks cannot be learned: it is asked for by nobody.
+        "wanted": torch.from_numpy(
+            np.flatnonzero((rows["weight"].to_numpy() > 0) & (target < len(index)))
+        ),
         "signed": torch.from_numpy(rows["sign"].is_valid().to_numpy()),
     }
 

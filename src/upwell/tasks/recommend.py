@@ -2,7 +2,7 @@
 
 The model (``_recommender``) mixes two towers with a closed-form neighbour matrix. A label's
 probability is that of the item among all (a full softmax); a ±1 is about an item that was shown,
-so its probability is that the user accepts it (see ``_recommender.accepts``), which gives dislikes
+so its probability is that the user accepts it (see ``_chances.accepts``), which gives dislikes
 a slope too. ``log_prob`` is that of the towers, the part that learns by gradient.
 """
 
@@ -24,8 +24,9 @@ from torch import Tensor
 
 from upwell.tables import Dataset
 from upwell.tasks import _neighbours, _sequences, _text
+from upwell.tasks._chances import NEVER, accepts
 from upwell.tasks._neighbours import Neighbours
-from upwell.tasks._recommender import NEVER, Network, Shape, accepts
+from upwell.tasks._recommender import Network, Shape
 from upwell.tasks._toy import toy
 
 __all__ = [
@@ -149,12 +150,12 @@ def answer(model: Recommender, inputs: pa.Table, k: int) -> pa.Table:
     if model.training:
         model.eval()
     with torch.inference_mode():
-        found = model.mixture(batch).topk(min(k, len(model.items)), dim=1)
-        because = model.because(batch, found.indices)
-    fresh = (found.values > NEVER / 2).numpy()
-    sizes, chosen = fresh.sum(1), found.indices.numpy()[fresh]
+        log_prob, items = model.best(batch, k)
+        because = model.because(batch, items)
+    fresh = (log_prob > NEVER / 2).numpy()
+    sizes, chosen = fresh.sum(1), items.numpy()[fresh]
     outputs = [model.items[number] for number in chosen.tolist()]
-    scores = found.values.exp().double().numpy()[fresh]
+    scores = log_prob.exp().double().numpy()[fresh]
     return pa.table(
         {
             "output": _listed(pa.array(outputs, pa.string()), sizes),
