@@ -23,10 +23,12 @@ class Index:
     def __init__(self, vectors: Tensor, popularity: Tensor) -> None:
         """``vectors`` (items, d), ``popularity`` (items,). Raises PluginError ``task.no_index``."""
         try:
+            from usearch.index import BatchMatches
             from usearch.index import Index as Graph
         except ImportError:
             raise PluginError("task.no_index", items=len(vectors), limit=INDEXED) from None
         whole = torch.cat([vectors, popularity[:, None]], dim=1).detach().float().numpy()
+        self._many = BatchMatches
         self._graph = Graph(ndim=whole.shape[1], metric="ip", dtype="f32")
         self._graph.add(np.arange(len(whole), dtype=np.uint64), whole)
 
@@ -39,7 +41,9 @@ class Index:
         questions = torch.cat([asked, ones], dim=1).detach().float().numpy()
         found = self._graph.search(questions, min(count, len(self._graph)))
         keys = np.atleast_2d(found.keys).astype(np.int64)
-        sizes = np.asarray(found.counts if len(asked) > 1 else [keys.shape[1]])
+        sizes = np.asarray(
+            found.counts if isinstance(found, self._many) else [keys.shape[1]], dtype=np.int64
+        )
         keys[np.arange(keys.shape[1]) >= sizes[:, None]] = len(self._graph)
         return torch.from_numpy(keys)
 
