@@ -43,7 +43,7 @@ bench: bench-demo bench-recommend bench-lake ## run every measurement of bench/
 
 bench-recommend: $(VENV)/.ready ## Upwell beside its peers: quality, cold start, scale, serving
 	@$(PIP) install --quiet "implicit==0.7.3"
-	@short=0; for part in recommend scale serving; do \
+	@short=0; for part in recommend cold scale serving; do \
 	  $(OFFLINE) $(BIN)/python -m bench.$$part $(ARGS) || short=1; done; exit $$short
 
 bench-demo: $(VENV)/.ready ## the demo's time, memory and figures; fills the README

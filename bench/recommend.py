@@ -58,35 +58,6 @@ def measure(name: str, method: str, seed: int) -> Mark:
     return Mark(targets, marks.ndcg, marks.hit, seconds)
 
 
-def cold(seed: int) -> tuple[Targets, Floats, Floats]:
-    """NDCG@10 of items that training never met: Upwell's, and the best text neighbours'."""
-    data = datasets.load(MOVIELENS)
-    split = protocol.leave_one_out(data, seed)
-    start = protocol.cold_start(data, split.known("test"), seed)
-    users = start.targets.user
-    found = ours.fit_and_rank(data, start.known, users, seed)
-    mine = protocol.mark(found.ranking, start.targets, data.items).ndcg
-    vectors = ours.text_vectors(data)
-    chosen = _reading(data, split, vectors, seed)
-    scores = baselines.text_neighbours(vectors, start.known, users, chosen)
-    ranking = protocol.top_items(scores, users, start.known)
-    return start.targets, mine, protocol.mark(ranking, start.targets, data.items).ndcg
-
-
-def _reading(
-    data: protocol.Dataset, split: protocol.Split, vectors: ours.Vectors, seed: int
-) -> baselines.Reading:
-    """How best to read texts, chosen on cold items of the training rows."""
-    start = protocol.cold_start(data, split.known("validation"), seed + 100)
-
-    def worth(reading: baselines.Reading) -> float:
-        scores = baselines.text_neighbours(vectors, start.known, start.targets.user, reading)
-        ranking = protocol.top_items(scores, start.targets.user, start.known)
-        return float(protocol.mark(ranking, start.targets, data.items).ndcg.mean())
-
-    return max(baselines.readings(), key=worth)
-
-
 def quality(name: str, found: dict[tuple[str, int], Mark]) -> list[Row]:
     """Rows of one dataset: every method's marks, our gain over each, and our training time."""
     users = datasets.load(name).users
@@ -113,21 +84,6 @@ def quality(name: str, found: dict[tuple[str, int], Mark]) -> list[Row]:
     return rows
 
 
-def cold_rows(found: list[tuple[Targets, Floats, Floats]]) -> list[Row]:
-    """Rows of the cold start. Peers know no item that they never met: they cannot rank it."""
-    users = datasets.load(MOVIELENS).users
-    mine = protocol.mean_over_seeds([(t, ndcg) for t, ndcg, _ in found], users)
-    text = protocol.mean_over_seeds([(t, ndcg) for t, _, ndcg in found], users)
-    gain = protocol.paired_interval(mine, text, 0)
-    label = "cold ml-100k"
-    return [
-        Row(f"{label} upwell ndcg@10", float(np.nanmean(mine))),
-        Row(f"{label} text neighbours ndcg@10", float(np.nanmean(text))),
-        Row(f"{label} every peer ndcg@10 (cannot rank unmet items)", 0.0),
-        Row(f"{label} gain over text", gain.gain, gain.low, gain.high, "above 0", gain.low > 0),
-    ]
-
-
 def main() -> None:
     """Run everything, two fits at a time, longest first."""
     environment.interpreter()
@@ -138,13 +94,11 @@ def main() -> None:
             for method in others:
                 for seed in SEEDS:
                     jobs[name, method, seed] = pool.submit(measure, name, method, seed)
-        unmet = [pool.submit(cold, seed) for seed in SEEDS]
         rows: list[Row] = []
         for name in (MOVIELENS, LASTFM):
             found = {(m, s): job.result() for (n, m, s), job in jobs.items() if n == name}
             rows += quality(name, found)
             print(f"{name} is done", flush=True)
-        rows += cold_rows([job.result() for job in unmet])
     publish("recommend", rows)
 
 

@@ -34,7 +34,7 @@ class Neighbours:
     floor: float = 0.02
     share: float = 1.0
     items: int = 4096
-    spread: float = 0.55
+    spread: float = 0.85
     longest: int = 1000
 
 
