@@ -36,10 +36,12 @@ ACTS = {
 }
 TOLD = {
     "en": "`make demo`: MovieLens-100K replayed in time order, {users} users of the frozen part, "
-    "{seconds:.0f} s on two cores. Every model is judged on the same later part of time, which "
-    "none was trained or tuned on.",
+    "{seconds:.0f} s on two cores. Every model is judged on the same later part of time, which no "
+    "turn trains on or chooses by. Defaults of the model were chosen on other splits of the same "
+    "public data, which overlap it.",
     "zh": "`make demo`：按时间顺序重放 MovieLens-100K，冻结部分共 {users} 名用户，两个核心用时 "
-    "{seconds:.0f} 秒。所有模型都在同一段更晚的时间上评判，从未在其上训练或调参。",
+    "{seconds:.0f} 秒。所有模型都在同一段更晚的时间上评判，任何一轮都不在其上训练或选择。"
+    "模型的默认值是在同一公开数据的其他划分上选定的，这些划分与之有重叠。",
 }
 
 
