@@ -62,9 +62,5 @@ class PluginError(UpwellError):
     """A plugin is unknown or breaks a promise."""
 
 
-class GateError(UpwellError):
-    """A release action is refused."""
-
-
 class InterfaceError(UpwellError):
     """What was asked of the command line cannot be understood or was cut short."""
