@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_che
 
 import pyarrow as pa
 
-from upwell.settings import FeedbackRule
+from upwell.settings import FeedbackRule, TuneSettings
 from upwell.tables import Dataset
 
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ class Task(Protocol):
 
     BATCH_BY: Literal["row", "user"]
     """What stays together in a batch: nothing, or all rows of a user, in order, context too."""
+
+    ABOUT: Literal["item", "answer", "value"]
+    """What a row is about. ``item``: an item somebody did something with (the target; no input).
+    ``answer``: an answer (the target) to an input. ``value``: the number (the target) that
+    somebody gave an item (the input)."""
 
     def toy(self, seed: int) -> Dataset:
         """The smallest honest example: learnable in seconds on a CPU."""
@@ -80,6 +85,18 @@ class Baselined(Protocol):
 
         They stand on ``data.train`` (popularity, say, and popularity of late) and on what was
         known before each row. No baseline is called ``champion``.
+        """
+        ...
+
+
+@runtime_checkable
+class Adaptable(Protocol):
+    """What a task may offer besides: shaping its model to the data before training."""
+
+    def adapt(self, model: Any, data: Dataset, settings: TuneSettings) -> TuneSettings:
+        """Freeze layers or add adapters, in place, as ``settings`` say or the data suggest.
+
+        Returns ``settings`` with what nobody set (``model_fields_set``) filled in for this model.
         """
         ...
 

@@ -20,7 +20,7 @@ import numpy as np
 from upwell import rows
 from upwell.errors import StageError
 from upwell.plugins import plugin
-from upwell.ports import Model, Task
+from upwell.ports import Adaptable, Model, Task
 from upwell.records import Decision, Json, ModelVersion, Report
 from upwell.stages.dataset.history import with_history
 from upwell.stages.dataset.items import items
@@ -130,6 +130,8 @@ def tune(project: Project, turn: Turn, tell: Tell) -> Kept:
     use_threads(settings.threads)
     champion = project.ledger.champion(turn.task)
     model = task.start(settings.base, data, seed)
+    if isinstance(task, Adaptable):
+        settings = task.adapt(model, data, settings)
     share = choose_label_share(task, model, data, settings, seed=seed)
     checkpoint = project.folder / project.settings.data.folder / "checkpoints" / turn.id
     trained = train(

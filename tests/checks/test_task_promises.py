@@ -30,6 +30,7 @@ class HonestTask:
 
     METRIC = "accuracy"
     BATCH_BY: Literal["row", "user"] = "row"
+    ABOUT: Literal["item", "answer", "value"] = "answer"
 
     def toy(self, seed: int) -> Dataset:
         order = np.random.default_rng(seed).permutation(48)

@@ -30,12 +30,13 @@ from upwell.tasks._recommender import Network, Shape
 from upwell.tasks._toy import toy
 
 __all__ = [
-    "BATCH_BY", "METRIC", "Recommender", "answer", "baselines", "collate", "load", "log_prob",
-    "mark", "save", "start", "toy",
+    "ABOUT", "BATCH_BY", "METRIC", "Recommender", "answer", "baselines", "collate", "load",
+    "log_prob", "mark", "save", "start", "toy",
 ]  # fmt: skip
 
 METRIC = "ndcg@10"
 BATCH_BY: Literal["row", "user"] = "user"
+ABOUT: Literal["item", "answer", "value"] = "item"
 RECENT_DAYS = 30
 
 IN_ORDER = Neighbours()

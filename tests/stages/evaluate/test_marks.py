@@ -42,6 +42,7 @@ class Parrot:
 
     METRIC = "hit@2"
     BATCH_BY: Literal["row", "user"] = "row"
+    ABOUT: Literal["item", "answer", "value"] = "answer"
 
     def __init__(self, drop: int = 0) -> None:
         self.asked: list[int] = []

@@ -20,6 +20,7 @@ class Shelf:
 
     METRIC = "hit"
     BATCH_BY: Literal["row", "user"] = "row"
+    ABOUT: Literal["item", "answer", "value"] = "answer"
 
     def toy(self, seed: int) -> Dataset:
         return Dataset(inputs([9]), inputs([9]), inputs([9]), pa.table({}))

@@ -31,6 +31,7 @@ class Echo:
 
     METRIC = "hit"
     BATCH_BY: Literal["row", "user"] = "row"
+    ABOUT: Literal["item", "answer", "value"] = "answer"
     loads = 0
 
     def toy(self, seed: int) -> Dataset:

@@ -30,6 +30,7 @@ class Toy:
     """Classifies; ``seen`` are the batches that were collated, as tables."""
 
     METRIC = "accuracy"
+    ABOUT: Literal["item", "answer", "value"] = "answer"
 
     def __init__(self, batch_by: Literal["row", "user"] = "row", dropout: float = 0.0) -> None:
         self.BATCH_BY: Literal["row", "user"] = batch_by
