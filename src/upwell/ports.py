@@ -101,6 +101,19 @@ class Adaptable(Protocol):
         ...
 
 
+@runtime_checkable
+class Discerning(Protocol):
+    """What a task may offer besides: telling rows that it could never learn from."""
+
+    def readable(self, rows: pa.Table) -> pa.Array:
+        """(n,) booleans: whose input and target (``rows`` of Examples) the task can read.
+
+        The others are left out of a turn, which tells how many; without this capability one
+        malformed row that a user sent would stop every turn.
+        """
+        ...
+
+
 class Feedback(Protocol):
     """Turns one kind of event into signals."""
 

@@ -23,6 +23,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 LONGEST_ID = 512
+OWNERLESS = ("item", "label")
 PURPOSES = ("serve", "analyse", "train")
 ACTS = ("promote", "hold", "reject", "rollback")
 
@@ -51,6 +52,7 @@ class Event:
 
     ``value`` is the event's number: a rating in stars, dwell in seconds, money for a purchase,
     +1 or −1 for thumbs. ``prediction`` names the answer that the user reacted to, if known.
+    Facts about items, and labels (``kind="label"``) that are nobody's behaviour, need no user.
     """
 
     id: str
@@ -68,13 +70,13 @@ class Event:
         _name("source", self.source)
         _name("kind", self.kind)
         _time("at", self.at)
-        if self.kind != "item":
+        if self.kind not in OWNERLESS:
             _identifier("user", self.user)
         for name in ("prediction", "item"):
             if getattr(self, name) is not None:
                 _identifier(name, getattr(self, name))
-        if self.value is not None:
-            _finite("value", self.value)
+        if self.value is not None and not math.isfinite(self.value):
+            raise RecordError("record.not_finite", field="value", value=str(self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,17 @@ class Signal:
         _identifier("event", self.event)
         _choice("sign", self.sign, (-1, 1))
         _within("weight", self.weight, 0.0, math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a signal counts ``factor`` times as given (0: not at all): a word key, its numbers."""
+
+    event: str
+    user: str
+    code: str
+    factor: float
+    detail: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +217,7 @@ class ModelVersion:
     digest: str
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.id):
-            raise RecordError("record.bad_name", field="id", value=self.id)
+        _name("id", self.id)
         _name("task", self.task)
 
 
@@ -255,15 +267,6 @@ class Decision:
         _choice("act", self.act, ACTS)
 
 
-def event_key(source: str, id: str) -> str:
-    """The identity of an event; unambiguous because a source name holds no slash.
-
-    >>> event_key("web", "a/b")
-    'web/a/b'
-    """
-    return f"{source}/{id}"
-
-
 def _identifier(name: str, value: str) -> None:
     if not value or value.isspace():
         raise RecordError("record.missing", field=name)
@@ -281,11 +284,6 @@ def _time(name: str, value: datetime) -> None:
         raise RecordError("record.naive_time", field=name, value=value.isoformat())
     if not EARLIEST <= value < LATEST:
         raise RecordError("record.bad_time", field=name, value=value.isoformat())
-
-
-def _finite(name: str, value: float) -> None:
-    if not math.isfinite(value):
-        raise RecordError("record.not_finite", field=name, value=str(value))
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -6,7 +6,7 @@ about a user in the very form in which it learned about users.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +15,16 @@ import pyarrow as pa
 from duckdb import ColumnExpression, ConstantExpression, DuckDBPyConnection, DuckDBPyRelation
 from pyarrow import parquet as pq
 
-from upwell.records import Event, Signal
+from upwell.plugins import plugin
+from upwell.ports import Discerning, Task
+from upwell.records import Event, Example, Signal
 from upwell.stages.behaviour.features import features
 from upwell.stages.clean.attribution import attribute
-from upwell.stages.clean.signals import signals
+from upwell.stages.clean.delay import mature, silences
+from upwell.stages.clean.doubts import Judgement, Told, judge_signals
+from upwell.stages.clean.signals import rule_of, signals
 from upwell.stages.dataset import split
-from upwell.stages.dataset.examples import examples
+from upwell.stages.dataset.examples import Scale, examples, owned
 from upwell.stages.dataset.history import with_history
 from upwell.stages.protect.consent import permitted
 from upwell.stages.protect.pseudonyms import Pseudonyms
@@ -30,6 +34,9 @@ from upwell.store.project import Project
 from upwell.tables import Dataset, moment, schema, to_table
 
 _BATCH = 500_000
+_SEQ = pa.field("seq", pa.int64())
+SIGNALS, SILENCES = "signals.parquet", "silences.parquet"
+EXAMPLES, READABLE = "examples.parquet", "readable.parquet"
 
 
 def permitted_users(project: Project, purpose: str, now: datetime) -> pa.Array:
@@ -45,27 +52,97 @@ def written(
     events: DuckDBPyRelation,
     predictions: DuckDBPyRelation,
     users: pa.Array,
+    known: datetime,
 ) -> DuckDBPyRelation:
     """Example rows and ``seq`` of the permitted users, kept in ``space`` as they are read often.
 
+    Where outcomes are awaited, silence up to the moment ``known`` is among them (``seq`` < 0).
     Nothing here holds more than a batch of rows in memory; DuckDB spills what it sorts.
     """
-    behaviour = project.settings.behaviour
+    behaviour, task = project.settings.behaviour, project.settings.project.task
+    kind = plugin("tasks", task).ABOUT
+    if kind == "answer":
+        events = owned(con, events)
+    if project.settings.trust.maturity_days:
+        events = _with_silences(con, space / SILENCES, project, events, predictions, known)
     about = attribute(con, events, predictions, behaviour.attribution_days)
     made = examples(
         con,
         events=about,
-        signals=_signals(con, space / "signals.parquet", project, about),
+        signals=_signals(con, space / SIGNALS, project, about),
         features=features(con, events, behaviour.half_life_days),
         predictions=predictions,
         permitted=users,
         label_sources=project.settings.data.label_sources,
-        task=project.settings.project.task,
+        task=task,
         group=behaviour.group,
+        about=kind,
+        scales=_scales(project),
     )
-    path = str(space / "examples.parquet")
+    path = str(space / EXAMPLES)
     made.write_parquet(path)
-    return con.read_parquet(path)
+    return _readable(con, space, plugin("tasks", task), con.read_parquet(path))
+
+
+def _readable(
+    con: DuckDBPyConnection, space: Path, task: Task, made: DuckDBPyRelation
+) -> DuckDBPyRelation:
+    """The rows that the task can read, where it tells them apart."""
+    if task.ABOUT != "answer" or not isinstance(task, Discerning):
+        return made
+    path, reader = space / READABLE, made.to_arrow_reader(_BATCH)
+    with pq.ParquetWriter(path, reader.schema) as writer:
+        for batch in reader:
+            table = pa.Table.from_batches([batch])
+            writer.write_table(table.filter(task.readable(table)))
+    return con.read_parquet(str(path))
+
+
+def judgement(
+    con: DuckDBPyConnection,
+    space: Path,
+    project: Project,
+    events: DuckDBPyRelation,
+    predictions: DuckDBPyRelation,
+    users: pa.Array,
+    made: DuckDBPyRelation,
+    frozen: tuple[datetime, datetime],
+    as_of: datetime | None,
+    known: datetime,
+) -> Judgement:
+    """Why signals of the rows that ``written`` made in ``space`` count other than as given."""
+    settings, kind = project.settings, plugin("tasks", project.settings.project.task).ABOUT
+    awaiting = bool(settings.trust.maturity_days)
+    told = Told(
+        signals=con.read_parquet(str(space / SIGNALS)),
+        events=events,
+        predictions=predictions,
+        rows=made,
+        permitted=con.from_arrow(pa.table({"user": users})),
+        silences=con.read_parquet(str(space / SILENCES)) if awaiting else None,
+        about=kind,
+        judged=split.judged(settings.split, kind, frozen),
+        as_of=as_of,
+        now=known,
+    )
+    return judge_signals(con, space, told, settings.trust, settings.tune.flip_rate)
+
+
+def doubts_path(project: Project, turn: str) -> Path:
+    """Where the doubts of a turn are kept."""
+    return project.folder / project.settings.data.folder / "doubts" / f"{turn}.parquet"
+
+
+def _scales(project: Project) -> dict[str, Scale]:
+    """The kinds of event whose value rates an item, each with the ends of its scale."""
+    rules = project.settings.feedback
+    reads = {"rating": "rating"} | {kind: rule.reads or kind for kind, rule in rules.items()}
+    found: dict[str, Scale] = {"label": (None, None)}
+    for kind in (kind for kind, reader in reads.items() if reader == "rating"):
+        known = rule_of(kind, rules)
+        if known is not None:
+            found[kind] = (known[1].low, known[1].high)
+    return found
 
 
 def frozen_span(
@@ -81,32 +158,59 @@ def frozen_span(
     return split.frozen_span(made, settings, as_of)
 
 
-def funnel(made: DuckDBPyRelation, train: DuckDBPyRelation) -> dict[str, int]:
-    """How many rows are about an item and permitted, say something, and are learned from."""
+def funnel(space: Path, made: DuckDBPyRelation, train: DuckDBPyRelation) -> dict[str, int]:
+    """How many rows are about something, say something, are learned from, could not be read."""
     says = "weight > 0"
     counted = {"examples": made, "signals": made.filter(says), "training": train.filter(says)}
-    return {
+    found = {
         name: int(part.aggregate("count(*)").fetchall()[0][0]) for name, part in counted.items()
     }
+    if (space / READABLE).exists():
+        whole, left = (pq.read_metadata(space / name).num_rows for name in (EXAMPLES, READABLE))
+        found["unreadable"] = whole - left
+    return found
 
 
-def asking(project: Project, user: str, now: datetime) -> pa.Table:
-    """One row that asks for ``user``: their history and behaviour as known just before ``now``.
+def asking(project: Project, users: Sequence[str], now: datetime) -> pa.Table:
+    """A row that asks for each user: their history and behaviour as known just before ``now``.
 
     A user who does not allow ``serve`` is answered as somebody nobody knows.
     """
-    hidden = Pseudonyms(project.key).of(user)
-    known = hidden in permitted_users(project, "serve", now).to_pylist()
+    hidden = [Pseudonyms(project.key).of(user) for user in users]
+    known = set(permitted_users(project, "serve", now).to_pylist()) & set(hidden)
+    asked = list(dict.fromkeys(hidden))
     with workspace(project) as (space, con):
-        events = _about(project, con, hidden, known, now)
-        made = written(
-            con, space, project, events, project.lake.predictions(con), pa.array([hidden])
-        )
-        rows = made.order('"at", seq').to_arrow_table()
+        events = _about(project, con, asked, sorted(known), now)
+        shown = project.lake.predictions(con)
+        made = written(con, space, project, events, shown, pa.array(asked), now)
+        rows = made.order('"user", "at", seq').to_arrow_table()
     empty = rows.slice(0, 0)
-    return with_history(
-        Dataset(empty, empty, rows, empty), project.settings.behaviour.history
-    ).test.slice(len(rows) - 1)
+    told = Dataset(empty, empty, rows, empty)
+    found = with_history(told, project.settings.behaviour.history).test
+    # The asking itself is the last row of each user, whose rows stand in order of time.
+    last = {user: place for place, user in enumerate(rows["user"].to_pylist())}
+    return found.take(pa.array([last[user] for user in hidden], pa.int64()))
+
+
+def questions(
+    project: Project, users: Sequence[str], inputs: Sequence[str], now: datetime
+) -> pa.Table:
+    """One row for each input, asked by the user beside it, in order.
+
+    Where values are asked for, a row knows the history and behaviour of its user (see ``asking``).
+    """
+    task = project.settings.project.task
+    if plugin("tasks", task).ABOUT == "value":
+        found = asking(project, users, now)
+        place = found.schema.get_field_index("input")
+        asked_for = pa.array(inputs, pa.string())
+        return found.set_column(place, found.schema.field(place), asked_for)
+    hidden = Pseudonyms(project.key)
+    asked = [
+        Example(str(n), hidden.of(user), task, text, "", None, 0.0, 1.0, None, "", now, ())
+        for n, (user, text) in enumerate(zip(users, inputs, strict=True))
+    ]
+    return to_table(Example, asked)
 
 
 def texts(project: Project, items: list[str]) -> dict[str, str]:
@@ -132,24 +236,41 @@ def workspace(project: Project) -> Iterator[tuple[Path, DuckDBPyConnection]]:
 
 
 def _about(
-    project: Project, con: DuckDBPyConnection, user: str, known: bool, now: datetime
+    project: Project, con: DuckDBPyConnection, users: list[str], known: list[str], now: datetime
 ) -> DuckDBPyRelation:
-    """The events of one user, the facts about items, and the asking itself as the last event."""
-    fact = ColumnExpression("kind") == ConstantExpression("item")
-    own = ColumnExpression("user") == ConstantExpression(user)
-    events = project.lake.events(con, as_of=now).filter(fact | own if known else fact)
-    ask = to_table(Event, [Event("now", "upwell", user, "ask", now, item="-")])
-    last = pa.array([project.lake.watermark() + 1], pa.int64())
+    """Facts about items, events of the known users, and every user's asking as the last event."""
+    about = ColumnExpression("kind") == ConstantExpression("item")
+    if known:
+        about |= ColumnExpression("user").isin(*(ConstantExpression(user) for user in known))
+    events = project.lake.events(con, as_of=now).filter(about)
+    ask = to_table(Event, [Event("now", "upwell", user, "ask", now, item="-") for user in users])
+    first = project.lake.watermark() + 1
+    last = pa.array(range(first, first + len(users)), pa.int64())
     return events.union(con.from_arrow(ask.append_column("seq", last)))
 
 
 def _signals(
     con: DuckDBPyConnection, path: Path, project: Project, events: DuckDBPyRelation
 ) -> DuckDBPyRelation:
-    """Signals of all events, a batch at a time."""
-    shape = schema(Event)
-    with pq.ParquetWriter(path, schema(Signal)) as writer:
+    """Signals of all events with their ``seq``, a batch at a time."""
+    shape = schema(Event).append(_SEQ)
+    with pq.ParquetWriter(path, schema(Signal).append(_SEQ)) as writer:
         for batch in events.select(*shape.names).to_arrow_reader(_BATCH):
             table = pa.Table.from_batches([batch]).cast(shape)
             writer.write_table(signals(table, project.settings.feedback))
     return con.read_parquet(str(path))
+
+
+def _with_silences(
+    con: DuckDBPyConnection,
+    path: Path,
+    project: Project,
+    events: DuckDBPyRelation,
+    predictions: DuckDBPyRelation,
+    known: datetime,
+) -> DuckDBPyRelation:
+    """The events, and silence to what was shown as far as it has become a no by ``known``."""
+    days = project.settings.trust.maturity_days
+    silences(con, events, predictions, days, known).write_parquet(str(path))
+    shape = [*schema(Event).names, _SEQ.name]
+    return events.select(*shape).union(mature(con.read_parquet(str(path)), known).select(*shape))

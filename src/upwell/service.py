@@ -5,17 +5,24 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from upwell import rows, wiring
+from upwell.errors import StageError
 from upwell.plugins import plugin
 from upwell.records import BadRow, Consent, Event, Json, Prediction, Receipt
 from upwell.stages.collect.intake import rows_to_table, sort_out
 from upwell.stages.serve.live import Live
 from upwell.store.project import Project
-from upwell.tables import micros, to_records, to_table
+from upwell.tables import canonical_json, micros, to_records, to_table
+
+LONGEST_INPUT = 1 << 20
+"""Characters of an input: as many as an event's payload may have."""
+_BATCH = 1024
+"""Inputs answered together: bounds the memory of large requests."""
 
 
 def new_id(now: datetime) -> str:
@@ -28,6 +35,21 @@ def new_id(now: datetime) -> str:
     bits = bits & ~(3 << 62) | 2 << 62
     text = f"{bits:032x}"
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+_LISTS = ("answer", "probability", "reason")
+_ANSWER = pa.schema(
+    [
+        ("answer", pa.list_(pa.string())),
+        ("probability", pa.list_(pa.float64())),
+        ("reason", pa.list_(pa.string())),
+        ("propensity", pa.float64()),
+        ("prediction", pa.string()),
+        ("model", pa.string()),
+    ]
+)
+
+_BLANK: Mapping[str, Any] = {"output": [], "score": [], "reason": [], "propensity": 1.0}
 
 
 class Upwell:
@@ -69,21 +91,24 @@ class Upwell:
         """The ``k`` items to show, best first: item, title, score, reason, and how it was chosen.
 
         Columns ``propensity``, ``prediction`` and ``model`` are the same in every row. The answer
-        is recorded before it is given. Raises StageError ``serve.no_champion``.
+        is recorded before it is given. Raises StageError ``serve.no_champion``, or
+        ``serve.other_verb`` where the task answers inputs.
         """
         at = now or datetime.now(UTC)
+        self._refuse_unless("item")
         settings = self.project.settings
         wiring.drain(self.project)
         version, answers = self._champion().answer(
-            rows.asking(self.project, user, at),
+            rows.asking(self.project, [user], at),
             k,
             settings.serve.explore,
             np.random.default_rng(secrets.randbits(64)),
         )
         answer = answers.to_pylist()[0]
+        explored = {} if answer["explored"] is None else {"explored": answer["explored"]}
         prediction = Prediction(
             new_id(at), user, settings.project.task, version, at, {},
-            {"items": answer["output"]}, answer["propensity"],
+            {"items": answer["output"], **explored}, answer["propensity"],
         )  # fmt: skip
         self.project.journal.append_predictions(to_table(Prediction, [prediction]))
         titles = rows.texts(self.project, answer["output"])
@@ -99,6 +124,92 @@ class Upwell:
                 "model": [version] * size,
             }
         )
+
+    def predict(
+        self, user: str, input: Json, k: int = 1, *, now: datetime | None = None
+    ) -> pa.Table:
+        """The ``k`` most probable answers to an input, best first: a row each.
+
+        Columns ``answer``, ``probability`` and ``reason``, and, the same in every row,
+        ``propensity``, ``prediction`` and ``model``. See ``predict_many``.
+        """
+        found = self.predict_many([input], [user], k, now=now)
+        row = found.to_pylist()[0]
+        size = len(row["answer"])
+        same = {name: [row[name]] * size for name in ("propensity", "prediction", "model")}
+        lists = {name: found[name].combine_chunks().flatten() for name in _LISTS}
+        return pa.table({**lists, **same})
+
+    def predict_many(
+        self,
+        inputs: Sequence[Json],
+        users: Sequence[str],
+        k: int = 1,
+        *,
+        now: datetime | None = None,
+    ) -> pa.Table:
+        """Answers to many inputs, each asked by the user beside it: a row an input.
+
+        An input is a text, or a JSON object where the task reads structure; for a task about
+        values it is an item. Columns ``answer``, ``probability`` and ``reason`` are lists; then
+        ``propensity``, ``prediction`` and ``model``. The answer '' (with the reason why) is given
+        where the input is blank or no answer is as probable as ``serve.abstain``.
+
+        Every answer is recorded before it is given; feedback names its ``prediction``. Raises
+        StageError ``serve.no_champion``, ``serve.too_long``, or ``serve.other_verb`` where the
+        task recommends items.
+        """
+        at = now or datetime.now(UTC)
+        self._refuse_unless("answer", "value")
+        texts = [one if isinstance(one, str) else canonical_json(one) for one in inputs]
+        for text in texts:
+            if len(text) > LONGEST_INPUT:
+                raise StageError("serve.too_long", size=len(text), longest=LONGEST_INPUT)
+        live = self._champion()
+        if plugin("tasks", self.project.settings.project.task).ABOUT == "value":
+            wiring.drain(self.project)
+        found = [
+            self._answered(
+                live, texts[start : start + _BATCH], users[start : start + _BATCH], k, at
+            )
+            for start in range(0, max(len(texts), 1), _BATCH)
+        ]
+        return pa.concat_tables(found)
+
+    def _answered(
+        self, live: Live, texts: Sequence[str], users: Sequence[str], k: int, at: datetime
+    ) -> pa.Table:
+        """Answers to a batch, recorded; a blank input is not shown to the model."""
+        task, serve = self.project.settings.project.task, self.project.settings.serve
+        asked = [place for place, text in enumerate(texts) if text.strip()]
+        questions = rows.questions(
+            self.project, [users[place] for place in asked], [texts[place] for place in asked], at
+        )
+        rng = np.random.default_rng(secrets.randbits(64))
+        version, said = live.answer(questions, k, serve.explore, rng, serve.abstain)
+        answers = dict(zip(asked, said.to_pylist(), strict=True))
+        given = [answers.get(place, _BLANK) for place in range(len(texts))]
+        records = [
+            Prediction(
+                new_id(at), user, task, version, at, text,
+                {"answers": answer["output"], "scores": answer["score"]}, answer["propensity"],
+            )
+            for user, text, answer in zip(users, texts, given, strict=True)
+        ]  # fmt: skip
+        self.project.journal.append_predictions(to_table(Prediction, records))
+        told = [_told(answer, answer is _BLANK, serve.abstain) for answer in given]
+        names = {"prediction": [one.id for one in records], "model": [version] * len(records)}
+        return pa.table(
+            {**{name: [row[name] for row in told] for name in _ANSWER.names[:4]}, **names},
+            _ANSWER,
+        )
+
+    def _refuse_unless(self, *abouts: str) -> None:
+        """Raise StageError where the task is about something that another verb answers."""
+        task = self.project.settings.project.task
+        if plugin("tasks", task).ABOUT not in abouts:
+            verb = "predict" if "item" in abouts else "recommend"
+            raise StageError("serve.other_verb", task=task, verb=verb)
 
     def _champion(self) -> Live:
         """The serving model, swapped in when the alias has moved."""
@@ -125,3 +236,13 @@ class Upwell:
             "last": decisions[-1].act if decisions else None,
             "in_lake": self.project.lake.watermark(),
         }
+
+
+def _told(answer: Mapping[str, Any], is_blank: bool, abstain: float) -> Mapping[str, Any]:
+    """An answer as it is given; where nothing is said, '' with the reason why."""
+    said, propensity = answer["output"], answer["propensity"]
+    if said:
+        score, reason = answer["score"], answer["reason"]
+        return {"answer": said, "probability": score, "reason": reason, "propensity": propensity}
+    why = "answer.no_input\t" if is_blank else f"answer.not_sure\t{abstain:.0%}"
+    return {"answer": [""], "probability": [None], "reason": [why], "propensity": propensity}

@@ -76,6 +76,38 @@ class BehaviourSettings(Section):
     """Column of the facts about users that slices are made by; empty: no slices."""
 
 
+class TrustSettings(Section):
+    """How far each signal is believed. Whatever is doubted keeps its reason."""
+
+    about: Literal["answers", "everything", "nothing"] = "answers"
+    """What is doubted: signals about answers, those about items as well, or none at all."""
+    per_second: Count = 5
+    per_minute: Count = 60
+    """Signals of one user that a hand can give; more within that time do not count."""
+    identical: Count = 100
+    """Signals of one sign from a user who knows no other, beyond which they share this weight."""
+    cap: Count = 500
+    """Signals of one user that count in a turn, spread evenly over time."""
+    reliability: Literal["off", "estimate"] = "estimate"
+    """Whether users' own reliability is estimated, where answers were served with scores."""
+    position: Literal["off", "estimate"] = "off"
+    """Whether a yes to an item counts more the less its place in the list is looked at."""
+    selection: Literal["off", "estimate"] = "off"
+    """Whether a signal counts more the less such answers get any."""
+    maturity_days: dict[str, Positive] = {}
+    """Kinds of outcome and the days after which their absence is a no: { purchase = 14 }."""
+
+
+class AugmentSettings(Section):
+    """Variants of the texts of scarce answers, to learn from alone."""
+
+    below: Annotated[int, Field(ge=0)] = 0
+    """Answers with fewer rows get variants up to this number; 0 makes none."""
+    change: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
+    """Share of the words that a variant swaps or leaves out."""
+    seed: int = 0
+
+
 class SplitSettings(Section):
     """How rows are divided. The frozen test begins at ``frozen_from``, else at its share."""
 
@@ -83,9 +115,11 @@ class SplitSettings(Section):
     frozen_until: AwareDatetime | None = None
     test_share: Share = 0.1
     validation_share: Share = 0.1
-    disjoint: Literal["time", "users"] = "time"
+    disjoint: Literal["auto", "time", "users", "inputs"] = "auto"
+    """What no two parts share. ``auto``: inputs for tasks about answers unless ``frozen_from`` is
+    set, else time. Whatever it is, no answer is learned to an input that the test asks."""
     seed: int = 0
-    """Decides who is in which part where parts are disjoint in users."""
+    """Decides what is in which part where parts are disjoint in users or inputs."""
 
 
 class TuneSettings(Section):
@@ -126,6 +160,8 @@ class TuneSettings(Section):
     """Weight of the divergence between two passes with different dropout."""
     adversarial: Annotated[float, Field(ge=0.0)] = 0.0
     """Length of the worst-case step (FGM) on the embeddings."""
+    mixup: Annotated[float, Field(ge=0.0)] = 0.0
+    """Mixes pooled features of rows in twos, by shares from Beta(mixup, mixup); 0 turns it off."""
     blend: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] = ()
     """Shares of the learned weights, the rest from the start, tried at the end (WiSE-FT)."""
     compile: bool = False
@@ -155,6 +191,8 @@ class ServeSettings(Section):
 
     k: Count = 10
     explore: Share = 0.0
+    abstain: Share = 0.0
+    """Answers less probable than this are not given; says "not sure" instead."""
 
 
 class Settings(BaseSettings):
@@ -168,7 +206,9 @@ class Settings(BaseSettings):
     data: DataSettings = DataSettings()
     feedback: dict[str, FeedbackRule] = {}
     behaviour: BehaviourSettings = BehaviourSettings()
+    trust: TrustSettings = TrustSettings()
     split: SplitSettings = SplitSettings()
+    augment: AugmentSettings = AugmentSettings()
     tune: TuneSettings = TuneSettings()
     gate: GateSettings = GateSettings()
     serve: ServeSettings = ServeSettings()

@@ -16,12 +16,15 @@ from time import perf_counter
 from typing import Any, TypeAlias
 
 import numpy as np
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from upwell import rows
-from upwell.errors import StageError
+from upwell.errors import PluginError, StageError
 from upwell.plugins import plugin
 from upwell.ports import Adaptable, Model, Task
 from upwell.records import Decision, Json, ModelVersion, Report
+from upwell.stages.clean.trust import totals, trusted
+from upwell.stages.dataset.augment import augmented
 from upwell.stages.dataset.history import with_history
 from upwell.stages.dataset.items import items
 from upwell.stages.dataset.split import assign, cuts
@@ -29,6 +32,7 @@ from upwell.stages.evaluate.compare import compare
 from upwell.stages.evaluate.marks import Judged, judge, judge_baselines, judged_rows, spread
 from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.stages.release.gate import decide
+from upwell.store.doubts import keep_doubts
 from upwell.store.judged import recall, remember
 from upwell.store.ledger import Turn
 from upwell.store.project import Project
@@ -78,7 +82,9 @@ def once(project: Project, turn: Turn, tell: Tell, name: str, stage: Stage) -> N
     if project.ledger.stage_result(turn.id, name) is None:
         began = perf_counter()
         tell(name, 0.0, {})
-        kept = {**stage(project, turn, tell), "seconds": round(perf_counter() - began, 3)}
+        with _ended_if_refused(project, turn):
+            made = stage(project, turn, tell)
+        kept = {**made, "seconds": round(perf_counter() - began, 3)}
         project.ledger.record_stage(turn.id, name, kept, turn.at)
     tell(name, 1.0, {})
 
@@ -90,30 +96,58 @@ def collect(project: Project, turn: Turn, tell: Tell) -> Kept:
 
 def freeze(project: Project, turn: Turn, tell: Tell) -> Kept:
     """Protect, clean, behaviour, dataset: what users did as one snapshot of rows to learn from."""
-    with _ended_if_refused(project, turn), rows.workspace(project) as (space, con):
+    with rows.workspace(project) as (space, con):
         events = project.lake.events(con, until_seq=turn.watermark)
         predictions = project.lake.predictions(con)
         users = rows.permitted_users(project, "train", turn.at)
-        made = rows.written(con, space, project, events, predictions, users)
+        known = turn.as_of or turn.at
+        made = rows.written(con, space, project, events, predictions, users, known)
         tell("dataset", 0.6, {})
         split = project.settings.split
         frozen = rows.frozen_span(project, made, turn.task, turn.as_of)
-        parts = assign(con, made, split, cuts(made, split, frozen, turn.as_of))
+        about = _task(turn).ABOUT
+        found = rows.judgement(
+            con, space, project, events, predictions, users, made, frozen, turn.as_of, known
+        )
+        made = trusted(con, made, found.doubts, found.rated)
+        parts = assign(con, made, split, cuts(made, split, frozen, turn.as_of), about)
+        parts = _completed(con, project, parts)
+        keep_doubts(rows.doubts_path(project, turn.id), found.doubts)
         snapshot = project.snapshots.write(
             {**parts, "items": items(con, events)}, turn.task, turn.at, turn.watermark
         )
-        funnel = rows.funnel(made, parts["train"])
+        funnel: dict[str, Json] = {
+            **rows.funnel(space, made, parts["train"]),
+            "doubts": totals(found.doubts),
+        }
     span: list[Json] = [micros(end) for end in frozen]
     names: dict[str, Json] = {"snapshot": snapshot.id, "test": snapshot.test, "frozen": span}
     return {**names, "users": len(users), **funnel}
 
 
+def _completed(
+    con: DuckDBPyConnection, project: Project, parts: Mapping[str, DuckDBPyRelation]
+) -> dict[str, DuckDBPyRelation]:
+    """The parts with variants of scarce texts in train and without silence in the test.
+
+    An outcome that comes late ends a silence; a test that is frozen must not change with it.
+    """
+    settings, order, train, test = project.settings, '"user", "at", seq, id', "train", "test"
+    found = dict(parts)
+    if settings.augment.below:
+        made = con.from_arrow(augmented(con, parts[train], settings.augment))
+        found[train] = parts[train].union(made).order(order)
+    if settings.trust.maturity_days:
+        found[test] = parts[test].filter("seq >= 0").order(order)
+    return found
+
+
 @contextmanager
 def _ended_if_refused(project: Project, turn: Turn) -> Iterator[None]:
-    """End a turn whose rows cannot be frozen: what is captured later can only enter a new one."""
+    """End a turn whose rows cannot be used: what is captured later can only enter a new one."""
     try:
         yield
-    except StageError:
+    except (PluginError, StageError):
         project.ledger.close_turn(turn.id, turn.at)
         raise
 
@@ -144,12 +178,10 @@ def tune(project: Project, turn: Turn, tell: Tell) -> Kept:
         turn.id, lambda folder: task.save(trained.model, folder), replace=True
     )
     recipe = settings.model_dump(mode="json") | {"label_share": share.value, "seed": seed}
+    parent = champion.id if champion else None
     project.ledger.add_version(
-        ModelVersion(
-            turn.id, turn.task, turn.at, champion.id if champion else None,
-            snapshot, recipe, None, str(path), digest,
-        )
-    )  # fmt: skip
+        ModelVersion(turn.id, turn.task, turn.at, parent, snapshot, recipe, None, str(path), digest)
+    )
     shutil.rmtree(checkpoint, ignore_errors=True)
     return {
         "version": turn.id,
@@ -167,6 +199,7 @@ def evaluate(project: Project, turn: Turn, tell: Tell) -> Kept:
     use_threads(project.settings.tune.threads)
     version = ledger.version(str(kept(project, turn, "tune")["version"]))
     data = dataset(project, version.snapshot)
+    catalogue = data.items.num_rows if task.ABOUT == "item" else 0
     champion, first = ledger.champion(turn.task), ledger.versions(turn.task)[0]
 
     k = project.settings.serve.k
@@ -193,7 +226,7 @@ def evaluate(project: Project, turn: Turn, tell: Tell) -> Kept:
     for report_id, rival in ((turn.id, champion), (f"{turn.id}.whole", first)):
         report = compare(
             challenger, rivals.get(rival.id) if rival else None, baselines,
-            metric=task.METRIC, catalogue=data.items.num_rows, settings=project.settings.gate,
+            metric=task.METRIC, catalogue=catalogue, settings=project.settings.gate,
             rng=np.random.default_rng(_seed(turn)), id=report_id, at=turn.at, looks=looks,
         )  # fmt: skip
         if report_id == turn.id or (rivals and champion != first):

@@ -5,6 +5,11 @@ A mapping says for a field of an event where it comes from: ``user=uid`` takes t
 ``payload=title+genres`` gathers columns into one JSON object, ``payload=*`` all that are not
 mapped otherwise. A field that is not mapped takes the column of its own name, where there is one.
 
+``input``, ``target`` and ``correction`` stand in the payload: ``input=text``, ``target=label``,
+``input=age+income`` or ``input=*`` (all columns that are not mapped otherwise) for a table. Rows
+with an input and a target are labels unless ``kind`` says otherwise: they need no user, and one
+without a time has been known from the beginning.
+
 Values are not validated here: intake does that for every source alike. A column is converted to
 the event's type where all its values allow it and otherwise left as it is, so that intake can
 name the rows that are wrong.
@@ -29,8 +34,12 @@ from upwell.tables import TIME, micros, schema
 
 ROWS = 65_536
 """Rows of a batch: what a source holds in memory at a time."""
+INSIDE = ("input", "target", "correction")
+"""What a mapping may name besides the fields of an event: these stand in the payload."""
 _FIELDS = schema(Event)
 _DIGITS = r"^\d+(\.\d*)?$"
+_OBJECT = "{}"
+"""Marks an entry of the payload that is an object of columns; no column is called so."""
 
 
 Numbers: TypeAlias = "Sequence[int] | npt.NDArray[np.int64]"
@@ -56,6 +65,14 @@ class Plan:
     columns: Mapping[str, str]
     constants: Mapping[str, str]
     gathered: tuple[str, ...]
+    inside: Mapping[str, tuple[str, ...]]
+    """Entries of the payload, each of one column, or an object of several or of ``*``."""
+
+    @property
+    def needed(self) -> list[str]:
+        """Every column that is read, once."""
+        inside = [name for names in self.inside.values() for name in names if name != _OBJECT]
+        return list(dict.fromkeys((*self.columns.values(), *self.gathered, *inside)))
 
 
 def plan(file: str, stem: str, names: Sequence[str], mapping: Mapping[str, str]) -> Plan:
@@ -73,6 +90,9 @@ def plan(file: str, stem: str, names: Sequence[str], mapping: Mapping[str, str])
             raise SourceError("source.twice", file=file, column=name)
     own = {field: field for field in _FIELDS.names if field in names}
     wanted = {**own, **mapping}
+    within = {key: wanted.pop(key) for key in INSIDE if key in wanted}
+    if {"input", "target"} <= set(within):
+        wanted = {"kind": "=label", "at": f"={EARLIEST.isoformat()}", **wanted}
     constants = {
         field: column[1:] for field, column in wanted.items() if _is_constant(column, names)
     }
@@ -84,11 +104,22 @@ def plan(file: str, stem: str, names: Sequence[str], mapping: Mapping[str, str])
         for field, column in wanted.items()
         if field not in constants and not (gathered and field == "payload")
     }
+    used = {*columns.values(), *(one for one in within.values() if one in names)}
     if gathered == ["*"]:
-        gathered = [name for name in names if name not in columns.values()]
-    chosen = Plan(stem, columns, constants, tuple(name for name in gathered if name))
+        gathered = [name for name in names if name not in used]
+    inside = {key: _inside(text, names, used) for key, text in within.items()}
+    chosen = Plan(stem, columns, constants, tuple(name for name in gathered if name), inside)
     _refuse_if_impossible(file, names, chosen)
     return chosen
+
+
+def _inside(wanted: str, names: Sequence[str], used: Iterable[str]) -> tuple[str, ...]:
+    """The columns of an entry of the payload; an object of several begins with ``_OBJECT``."""
+    if not _is_gathered(wanted, names):
+        return (wanted,)
+    if wanted == "*":
+        return (_OBJECT, *(name for name in names if name not in used))
+    return (_OBJECT, *wanted.split("+"))
 
 
 def _is_constant(wanted: str, names: Sequence[str]) -> bool:
@@ -101,14 +132,15 @@ def _is_gathered(wanted: str, names: Sequence[str]) -> bool:
 
 def _refuse_if_impossible(file: str, names: Sequence[str], chosen: Plan) -> None:
     listed = ", ".join(names)
-    for column in (*chosen.columns.values(), *chosen.gathered):
+    for column in chosen.needed:
         if column not in names:
             nearest = (get_close_matches(column, names, 1, 0.0) or [""])[0]
             raise SourceError(
                 "source.unknown_column", file=file, column=column, nearest=nearest, columns=listed
             )
-    for choices in (("at",), ("kind",), ("user", "item")):
-        if not any(field in chosen.columns or field in chosen.constants for field in choices):
+    known = {*chosen.columns, *chosen.constants, *chosen.inside}
+    for choices in (("at",), ("kind",), ("user", "item", "target")):
+        if not known & set(choices):
             raise SourceError("source.unmapped", file=file, field=choices[0], columns=listed)
 
 
@@ -132,8 +164,8 @@ def _events(part: Part, plan: Plan) -> pa.RecordBatch:
         made[field] = fit(part.batch.column(column), _FIELDS.field(field).type)
     for field, constant in plan.constants.items():
         made[field] = fit(pa.repeat(pa.scalar(constant), rows), _FIELDS.field(field).type)
-    if plan.gathered:
-        made["payload"] = _objects(part.batch.select(list(plan.gathered)))
+    if plan.gathered or plan.inside:
+        made["payload"] = _objects(part.batch, plan)
     return _batch(made, rows)
 
 
@@ -215,10 +247,18 @@ def _texts_of_objects(column: pa.Array) -> pa.Array:
     return pa.array([None if row is None else _json(dict(row)) for row in rows], pa.string())
 
 
-def _objects(batch: pa.RecordBatch) -> pa.Array:
+def _objects(batch: pa.RecordBatch, plan: Plan) -> pa.Array:
     """One JSON object a row; values that are missing (null, NaN) are left out."""
-    rows = batch.to_pylist()
-    return pa.array([_json(_present(row)) for row in rows], pa.string())
+    made: list[dict[str, Any]] = [
+        _present(row) for row in batch.select(list(plan.gathered)).to_pylist()
+    ] or [{}] * batch.num_rows
+    for key, (first, *others) in plan.inside.items():
+        if first == _OBJECT:
+            found = [_present(row) for row in batch.select(others).to_pylist()]
+        else:
+            found = batch.column(first).to_pylist()
+        made = [_present({**row, key: value}) for row, value in zip(made, found, strict=True)]
+    return pa.array([_json(row) for row in made], pa.string())
 
 
 def _present(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,8 +80,7 @@ def _part(block: list[bytes], chosen: Plan, progress: Progress) -> Part:
         elif line.endswith(b"\n"):
             broken.append((number, line.decode("utf-8", errors="replace").rstrip("\r\n")))
     progress.rows += len(block)
-    wanted = dict.fromkeys((*chosen.columns.values(), *chosen.gathered))
-    columns = {name: _column([row.get(name) for row in rows]) for name in wanted}
+    columns = {name: _column([row.get(name) for row in rows]) for name in chosen.needed}
     return Part(pa.RecordBatch.from_pydict(columns), numbers, tuple(broken))
 
 
@@ -96,9 +95,9 @@ def _column(values: list[Any]) -> pa.Array:
 
 
 def _text(value: Any) -> str | None:
-    return (
-        value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    )
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _row(line: bytes) -> dict[str, Any] | None:

@@ -47,8 +47,7 @@ def read(location: str, mapping: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         with told(file, Progress()):
             names = parquet.read_schema(file).names
         chosen = plan(str(file), stem(file, location), names, mapping)
-        needed = list(dict.fromkeys((*chosen.columns.values(), *chosen.gathered)))
-        yield from events(_parts(file, needed), chosen)
+        yield from events(_parts(file, chosen.needed), chosen)
 
 
 def _parts(file: Path, columns: list[str]) -> Iterator[Part]:

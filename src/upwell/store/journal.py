@@ -21,7 +21,7 @@ from upwell.records import BadRow, Consent, Event, Prediction, Receipt
 from upwell.store import schema as sql
 from upwell.store.commits import GroupCommit
 from upwell.store.database import cells, connect, insert_new, reading, to_arrow, told, writing
-from upwell.tables import canonical_json, micros, schema, to_table
+from upwell.tables import canonical_json, micros, schema, to_records, to_table
 from upwell.words import say
 
 Row = tuple[Any, ...]
@@ -114,6 +114,13 @@ class Journal:
     def predictions_after(self, seq: int, limit: int) -> pa.Table:
         """Up to ``limit`` predictions with a greater ``seq``: Prediction columns and ``seq``."""
         return self._read(sql.predictions, schema(Prediction).append(SEQ), seq, limit)
+
+    def prediction(self, id: str) -> Prediction | None:
+        """The prediction with this id; None where there is none."""
+        query = select(*_columns(sql.predictions, schema(Prediction).names))
+        with reading(self.engine) as connection:
+            rows = connection.execute(query.where(sql.predictions.c.id == id)).fetchall()
+        return next(iter(to_records(Prediction, to_arrow(rows, schema(Prediction)))), None)
 
     def counts(self) -> dict[str, int]:
         """Rows held, by table: events, predictions, consents, bad_rows."""

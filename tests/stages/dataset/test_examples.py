@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from upwell.records import Event, Example, Prediction
+from upwell.records import Event, Example, Json, Prediction
 from upwell.stages.behaviour.features import FEATURES, features
 from upwell.stages.clean.signals import signals
-from upwell.stages.dataset.examples import examples
+from upwell.stages.dataset.examples import About, Scale, examples, owned
 from upwell.tables import schema, to_table
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -35,11 +36,14 @@ def rows(
     task: str = "recommend",
     group: str = "",
     keyed: bool = False,
+    about: About = "item",
+    scales: Mapping[str, Scale] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Examples by id; ``events`` run through the stages before."""
     table = to_table(Event, events).append_column("seq", [list(range(len(events)))])
     said = signals(table, {})
     world = con.from_arrow(table)
+    world = owned(con, world) if about == "answer" else world
     found = examples(
         con,
         events=world,
@@ -50,6 +54,8 @@ def rows(
         label_sources=("history",),
         task=task,
         group=group,
+        about=about,
+        scales=scales,
     ).to_arrow_table()
     assert found.drop_columns(["seq"]).schema.names == schema(Example).names
     assert found.drop_columns(["seq"]).cast(schema(Example)).num_rows == len(found)
@@ -126,11 +132,11 @@ def test_answers_and_their_corrections(con: duckdb.DuckDBPyConnection) -> None:
         shown("p2", "vote", "sport"),
         shown("other", "hello", "hi", task="chat"),
     )
-    found = rows(con, events, predictions, task="classify")
+    found = rows(con, events, predictions, task="classify", about="answer")
     assert learned(found, "input", "target", "sign", "weight", "propensity") == {
         "web/1": ("goal!", "sport", 1, 1.0, 0.25),
         "web/2": ("vote", "sport", -1, 1.0, 0.25),
-        "web/2#correction": ("vote", "news", 1, 1.0, 0.25),
+        "web/2#correction": ("vote", "news", 1, 1.0, None),
         "history/4": ("ha", "fun", None, 1.0, None),
     }
 
@@ -145,3 +151,82 @@ def test_an_item_that_was_shown_keeps_its_propensity(con: duckdb.DuckDBPyConnect
 def test_nobody_and_nothing(con: duckdb.DuckDBPyConnection) -> None:
     assert rows(con, [profile(0, 0, gender="F")]) == {}
     assert rows(con, [Event("1", "web", "ann", "visit", START)]) == {}
+
+
+def answered(id: str, *answers: str) -> Prediction:
+    return Prediction(id, "ann", "classify", "m", START, "hello", {"answers": list(answers)}, 0.25)
+
+
+def test_an_answer_is_the_first_that_was_shown_or_the_one_that_is_named(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    events = [
+        Event("1", "web", "ann", "thumbs", START, prediction="one", value=-1.0),
+        Event("2", "web", "ann", "thumbs", START, prediction="two", value=1.0),
+        Event("3", "web", "ann", "thumbs", START, {"target": "b"}, "two", value=1.0),
+        Event("4", "web", "ann", "thumbs", START, prediction="none", value=1.0),
+        Event("5", "web", "ann", "correction", START, {"correction": "c"}, "none"),
+        Event("6", "web", "ann", "thumbs", START, {"input": "x", "target": "y"}, value=-1.0),
+        Event("7", "web", "ann", "visit", START, {"input": "x", "target": "y"}),
+    ]
+    predictions = (answered("one", "a"), answered("two", "a", "b"), answered("none"))
+    found = rows(con, events, predictions, task="classify", about="answer")
+    assert learned(found, "input", "target", "sign", "propensity") == {
+        "web/1": ("hello", "a", -1, 0.25),
+        "web/2": ("hello", "a", 1, None),
+        "web/3": ("hello", "b", 1, None),
+        "web/5#correction": ("hello", "c", 1, None),
+        "web/6": ("x", "y", -1, None),
+        "web/7": ("x", "y", None, None),
+    }
+    assert found["web/7"]["weight"] == 0.0
+    assert set(map(tuple, (row["features"] for row in found.values()))) == {()}
+
+
+def test_labels_of_nobody_need_no_consent_and_those_of_users_do(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    said: dict[str, Json] = {"input": {"b": 1, "a": [2.5]}, "target": 3}
+    events = [
+        Event("1", "web", "", "label", START, said),
+        Event("2", "web", "", "label", START, {**said, "target": True}),
+        Event("3", "web", "bob", "label", START, said),
+        Event("4", "web", "", "label", START, {"input": " ", "target": "x"}),
+        Event("5", "web", "", "label", START, {"input": "x", "target": ""}),
+        Event("6", "web", "", "label", START, {"input": "x", "target": None}),
+    ]
+    found = rows(con, events, task="classify", about="answer")
+    assert learned(found, "input", "target", "sign", "weight") == {
+        "web/1": ('{"a":[2.5],"b":1}', "3", None, 1.0),
+        "web/2": ('{"a":[2.5],"b":1}', "true", None, 1.0),
+    }
+    owners = {row["user"] for row in found.values()}
+    assert len(owners) == 1
+    assert owners.pop().startswith("~")
+
+
+def test_values_are_labels_and_thumbs_are_about_what_was_shown(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    shown_value = Prediction("p", "ann", "stars", "m", START, "i9", {"answers": ["3.5"]}, 0.25)
+    events = [
+        rating(0, 1.0),
+        rating(1, 3.5),
+        rating(2, 11.0),
+        Event("thumb", "web", "ann", "thumbs", START, prediction="p", value=-1.0),
+        Event("right", "web", "ann", "correction", START, {"correction": 2}, "p"),
+        Event("like", "web", "ann", "thumbs", START, item="i1", value=1.0),
+        Event("long", "web", "ann", "dwell", START, item="i1", value=90.0),
+        Event("label", "web", "ann", "label", START, item="i2", value=2.0),
+    ]
+    scales: dict[str, Scale] = {"rating": (1.0, 5.0), "label": (None, None)}
+    found = rows(con, events, (shown_value,), task="stars", about="value", scales=scales)
+    assert learned(found, "input", "target", "sign", "weight", "propensity") == {
+        "web/r0": ("i0", "1.0", None, 1.0, None),
+        "web/r1": ("i1", "3.5", None, 1.0, None),
+        "web/thumb": ("i9", "3.5", -1, 1.0, 0.25),
+        "web/right": ("i9", "3.5", -1, 1.0, 0.25),
+        "web/right#correction": ("i9", "2", 1, 1.0, None),
+        "web/label": ("i2", "2.0", None, 1.0, None),
+    }
+    assert len(found["web/r0"]["features"]) == len(FEATURES)

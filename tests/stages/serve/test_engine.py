@@ -72,7 +72,18 @@ def test_without_exploring_the_best_are_shown_with_certainty() -> None:
     assert found["output"].to_pylist() == [["i0", "i1", "i2"], ["i0", "i1"], []]
     assert found["reason"].to_pylist()[1] == ["why\t0", "why\t1"]
     assert found["propensity"].to_pylist() == [1.0, 1.0, 1.0]
-    assert found.column_names == ["output", "score", "reason", "propensity"]
+    assert found["explored"].null_count == 3
+    assert found.column_names == ["output", "score", "reason", "propensity", "explored"]
+
+
+def test_the_explored_slot_is_the_one_that_holds_a_runner_up() -> None:
+    found = shown([9] * 400, 3, 0.5)
+    for output, slot in zip(
+        found["output"].to_pylist(), found["explored"].to_pylist(), strict=True
+    ):
+        strangers = [place for place, item in enumerate(output) if item > "i2"]
+        assert strangers == ([] if slot is None else [slot])
+    assert 0 < found["explored"].null_count < 400
 
 
 def test_no_rows_give_no_answers() -> None:
@@ -122,3 +133,15 @@ def test_a_swapped_item_brings_its_own_score_and_reason() -> None:
 
 def test_the_same_generator_gives_the_same_lists() -> None:
     assert shown([9] * 50, 3, 0.5, seed=4).equals(shown([9] * 50, 3, 0.5, seed=4))
+
+
+def test_what_is_too_improbable_is_not_shown_and_that_is_certain() -> None:
+    rng = np.random.default_rng(0)
+    for explore in (0.0, 0.9):
+        asked = inputs([9, 1, 0] * 100)
+        found = answer(Shelf(), nn.Identity(), asked, 1, explore, rng, abstain=0.51)
+        assert found["output"].to_pylist() == [[]] * 300
+        assert set(found["propensity"].to_pylist()) == {1.0}
+    assert answer(Shelf(), nn.Identity(), asked, 1, 0.0, rng, abstain=0.5)["output"].to_pylist()[
+        :3
+    ] == [["i0"], ["i0"], []]

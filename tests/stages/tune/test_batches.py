@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from upwell.stages.tune import batches
-from upwell.stages.tune.batches import Batches, plan
+from upwell.stages.tune.batches import Batches
+from upwell.stages.tune.plans import by_row, by_user, partners
 
 if TYPE_CHECKING:
     from tests.stages.tune.conftest import Toy, World
@@ -23,7 +25,7 @@ def test_by_user_every_user_that_teaches_is_whole_and_in_one_batch(
     user = np.array([u for u, _ in each], dtype=int)
     learned = np.array([ok for _, ok in each], dtype=bool)
     rows = pa.table({"user": pa.array([f"u{u}" for u in user], pa.string())})
-    found = plan(rows, learned, size, 3, by_user=True)
+    found = by_user(rows, learned, size, 3)
     wanted = np.nonzero(np.isin(user, user[learned]))[0]
     assert sorted(np.concatenate([*found, np.array([], int)]).tolist()) == wanted.tolist()
     owner = {u: number for number, order in enumerate(found) for u in user[order]}
@@ -35,20 +37,65 @@ def test_by_user_every_user_that_teaches_is_whole_and_in_one_batch(
             assert (np.diff(np.nonzero(user[order] == u)[0]) == 1).all()
 
 
-@given(st.lists(st.booleans(), max_size=120), st.integers(1, 40))
-def test_by_row_every_row_that_teaches_is_in_one_batch(learned: list[bool], size: int) -> None:
-    rows = pa.table({"user": ["u"] * len(learned)})
-    found = plan(rows, np.array(learned, dtype=bool), size, 3, by_user=False)
-    wanted = [place for place, ok in enumerate(learned) if ok]
-    assert sorted(np.concatenate([*found, np.array([], int)]).tolist()) == wanted
+def asked(texts: list[str], ids: list[str] | None = None) -> pa.Table:
+    ids = ids or [f"e{number}" for number in range(len(texts))]
+    return pa.table({"id": pa.array(ids, pa.string()), "input": pa.array(texts, pa.string())})
+
+
+@given(st.lists(st.tuples(st.booleans(), st.text(max_size=9)), max_size=120), st.integers(1, 40))
+def test_by_row_every_row_that_teaches_is_in_one_batch(
+    each: list[tuple[bool, str]], size: int
+) -> None:
+    rows = asked([text for _, text in each])
+    learned = np.array([ok for ok, _ in each], dtype=bool)
+    found = by_row(rows, learned, partners(rows), size, 3)
+    assert (
+        sorted(np.concatenate([*found, np.array([], int)]).tolist())
+        == np.nonzero(learned)[0].tolist()
+    )
+    assert all(len(order) == size for order in found[:-1])
     assert all(len(order) <= size for order in found)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=80), st.integers(1, 20))
+def test_by_row_a_correction_stays_with_what_it_corrects(
+    each: list[tuple[bool, bool]], size: int
+) -> None:
+    ids = [
+        name for n, (fix, _) in enumerate(each) for name in (f"e{n}", f"e{n}#correction")[: 1 + fix]
+    ]
+    learned = np.array([ok for fix, ok in each for _ in range(1 + fix)], dtype=bool)
+    order = np.random.default_rng(len(ids)).permutation(len(ids))
+    rows, learned = asked([""] * len(ids), [ids[n] for n in order]), learned[order]
+    other = partners(rows)
+    names = rows["id"].to_pylist()
+    for place, name in enumerate(names):
+        twin = name.removesuffix("#correction") if "#" in name else f"{name}#correction"
+        assert other[place] == (names.index(twin) if twin in names else -1)
+    found = by_row(rows, learned, other, size, 3)
+    assert sorted(np.concatenate([*found, np.array([], int)])) == np.nonzero(learned)[0].tolist()
+    assert all(len(batch) <= size + 1 for batch in found)
+    for batch in found:
+        assert {p for p in other[batch] if p >= 0 and learned[p]} <= set(batch)
+
+
+def test_inputs_of_similar_length_share_a_batch_in_random_company() -> None:
+    length = np.random.default_rng(0).integers(1, 400, 5000)
+    rows = asked(["x" * n for n in length])
+    found = by_row(rows, np.ones(5000, bool), partners(rows), 16, 0)
+    padded = sum(len(batch) * length[batch].max() for batch in found)
+    assert padded < 1.05 * length.sum()
+    # Not one ranking of all: each group of batches has short and long ones.
+    assert {len(set(length[np.concatenate(found[n : n + 64])])) > 300 for n in (0, 64, 128)} == {
+        True
+    }
 
 
 def test_users_of_similar_length_share_a_batch() -> None:
     lengths = np.random.default_rng(0).integers(1, 60, 500)
     users = np.repeat(np.arange(500), lengths)
     rows = pa.table({"user": [f"u{u}" for u in users]})
-    found = plan(rows, np.ones(len(users), bool), 1024, 0, by_user=True)
+    found = by_user(rows, np.ones(len(users), bool), 1024, 0)
     sizes = [[int((users[o] == u).sum()) for u in np.unique(users[o])] for o in found]
     padded = sum(len(size) * max(size) for size in sizes)
     assert padded < 1.15 * len(users)
@@ -81,8 +128,41 @@ def test_a_batch_is_collated_once_while_it_fits(
     assert again[0] is not again[0]
 
 
-def test_the_most_mixed_batch_has_both_kinds(toy: Toy, worlds: type[World]) -> None:
+def test_the_most_mixed_batches_have_both_kinds(toy: Toy, worlds: type[World]) -> None:
     made = Batches(toy, nn.Linear(1, 1), worlds(0).rows(3, 40), 8, 0)
-    part = made[made.most_mixed()]
-    assert len(part.labels) > 0
-    assert len(part.feedback) > 0
+    (number,) = made.most_mixed(8)
+    assert len(made[number].labels) > 0
+    assert len(made[number].feedback) > 0
+    assert len(made.most_mixed(24)) in {3, 4}
+    assert sorted(made.most_mixed(1000)) == list(range(len(made)))
+
+
+def test_batches_from_all_of_the_plan_begin_with_the_first(toy: Toy, worlds: type[World]) -> None:
+    made = Batches(toy, nn.Linear(1, 1), worlds(0).rows(0, 80), 8, 0)
+    assert made.spread(1) == [0]
+    assert made.spread(16) == [0, 5]
+    assert made.spread(1000) == list(range(10))
+
+
+def test_partners_are_found_within_the_batch(toy: Toy, worlds: type[World]) -> None:
+    rows = worlds(0).rows(2, 4)
+    names = pa.array(["a", "b", "c", "d", "c#correction", "gone#correction"])
+    made = Batches(toy, nn.Linear(1, 1), rows.set_column(0, "id", names), 9, 0)
+    part = made[0]
+    assert part.partner is not None
+    places = made.plan[0][part.feedback.numpy()]
+    twin = {int(row): int(p) for row, p in zip(places, part.partner, strict=True)}
+    assert places[twin[2]] == 4
+    assert places[twin[4]] == 2
+    assert twin[3] == twin[5] == -1
+
+
+def test_a_reference_reaches_batches_made_before_and_after(toy: Toy, worlds: type[World]) -> None:
+    made = Batches(toy, nn.Linear(1, 1), worlds(0).rows(5, 20), 10, 0)
+    early = made[0]
+    assert early.reference is None
+    made.refer(-torch.arange(25.0))
+    for number, order in enumerate(made.plan):
+        part = made[number]
+        assert part.reference is not None
+        assert part.reference.tolist() == (-order[part.feedback.numpy()].astype(float)).tolist()

@@ -11,15 +11,12 @@ from torch import Tensor
 from upwell.settings import TuneSettings
 from upwell.stages.tune.objective import (
     OBJECTIVES,
-    Shown,
     bounded,
     combined,
-    flip_rates,
     likelihood,
-    log1mexp,
-    noisy_log_prob,
     textbook,
 )
+from upwell.stages.tune.shown import Shown, flip_rates, log1mexp, noisy_log_prob
 
 log_probs = st.floats(-200.0, 0.0) | st.sampled_from([0.0, -1e-12, -1e-7, -1e4, -1e30])
 signs = st.sampled_from([-1.0, 1.0])

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import nn
 
 from upwell.errors import StageError
@@ -238,3 +240,15 @@ def test_bf16_learns_too_and_an_fp32_training_may_follow(
     assert fine.diagnostics["precision"] == "fp32"
     assert not same(rough, fine)
     assert toy.accuracy(rough.model, data.test) > 0.6
+
+
+def test_another_trainer_s_precision_in_this_process_is_its_own(
+    same: Same, toy: Toy, data: Dataset, settings: TuneSettings
+) -> None:
+    alone = run(toy, data, settings)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        Accelerator(cpu=True, mixed_precision="bf16")
+        assert same(alone, run(toy, data, settings))
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)

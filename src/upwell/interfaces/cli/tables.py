@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from upwell.interfaces.cli.here import Grid, Here
+from upwell.interfaces.report.gather import recommends
 from upwell.interfaces.report.picture import named
 from upwell.interfaces.report.quality import quality
 from upwell.interfaces.report.scale import figure, signed
@@ -14,6 +15,8 @@ def measured(report: Report, here: Here) -> Grid:
     """Every metric of a report: against the champion, and how the baselines did."""
     keys = ("metric", "value", "gain", "interval", "n")
     heads = [here.say(f"report.column.{key}") for key in keys]
+    if not recommends(report):
+        heads[-1] = here.say("report.column.n.answers")
     return Grid(heads, [_metric(metric, here) for metric in report.metrics])
 
 

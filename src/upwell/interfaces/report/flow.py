@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from upwell.interfaces.report import svg
 from upwell.interfaces.report.markup import Markup, tag
-from upwell.interfaces.report.picture import Picture, named
+from upwell.interfaces.report.picture import Picture
 from upwell.interfaces.report.scale import Scale, figure, percent, ticks
 from upwell.interfaces.report.story import Curve, Step, Story
-from upwell.words import say
+from upwell.words import catalogue, say
 
 BAR_LEFT, BAR_RIGHT, BAR_TOP, BAR_ROW = 190.0, 580.0, 10.0, 36.0
 LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 52.0, 560.0, 34.0, 270.0, 312.0
@@ -20,9 +20,13 @@ def funnel(story: Story, lang: str) -> Picture:
     """Rows at each step; what fell out stands pale below."""
     whole = max((step.rows for step in story.steps if step.kept), default=0) or 1
     ordered = sorted(story.steps, key=lambda step: not step.kept)
-    marks = [_step(step, index, whole, lang) for index, step in enumerate(ordered)]
     title = say("report.funnel.title", lang)
-    told = "; ".join(f"{named('step', step.name, lang)} {step.rows:,}" for step in ordered)
+    names = [_named(step, story, lang) for step in ordered]
+    told = "; ".join(f"{name} {step.rows:,}" for name, step in zip(names, ordered, strict=True))
+    marks = [
+        _step(step, name, n, whole)
+        for n, (step, name) in enumerate(zip(ordered, names, strict=True))
+    ]
     return Picture(
         name="funnel",
         title=title,
@@ -30,20 +34,25 @@ def funnel(story: Story, lang: str) -> Picture:
         svg=svg.picture(BAR_TOP * 2 + BAR_ROW * len(ordered), title, told, *marks),
         columns=tuple(say(f"report.column.{key}", lang) for key in ("step", "rows", "share")),
         rows=tuple(
-            (named("step", step.name, lang), f"{step.rows:,}", percent(step.rows / whole))
-            for step in ordered
+            (name, f"{step.rows:,}", percent(step.rows / whole))
+            for step, name in zip(ordered, names, strict=True)
         ),
         data=[{"step": step.name, "rows": step.rows, "kept": step.kept} for step in ordered],
     )
 
 
-def _step(step: Step, index: int, whole: int, lang: str) -> Markup:
+def _named(step: Step, story: Story, lang: str) -> str:
+    """What a step is called; its own name where unheard of."""
+    return catalogue(lang).get(story.key(f"report.step.{step.name}"), step.name)
+
+
+def _step(step: Step, name: str, index: int, whole: int) -> Markup:
     y = BAR_TOP + BAR_ROW * index
     width = (BAR_RIGHT - BAR_LEFT) * min(step.rows / whole, 1.0)
     middle = y + BAR_ROW / 2 + 4
     colour = "a" if step.kept else "b"
     marks = [
-        svg.text(BAR_LEFT - 14, middle, named("step", step.name, lang), "", "end"),
+        svg.text(BAR_LEFT - 14, middle, name, "", "end"),
         svg.bar(BAR_LEFT, y + 8, width, BAR_ROW - 16, colour if step.kept else f"pale {colour}"),
         svg.pair(BAR_LEFT + width + 10, middle, f"{step.rows:,}", percent(step.rows / whole)),
     ]

@@ -48,7 +48,10 @@ def before_after(story: Story, lang: str) -> Picture:
         title=say("report.before_after.title", lang),
         caption=say("report.before_after.caption", lang),
         svg=_forest(rows, say("report.before_after.title", lang), lang, in_percent=True),
-        columns=tuple(say(f"report.column.{key}", lang) for key in said),
+        columns=tuple(
+            say(story.key(f"report.column.{key}") if key == "n" else f"report.column.{key}", lang)
+            for key in said
+        ),
         rows=tuple(_change(change, lang) for change in story.changes),
         data=[_change_data(change) for change in story.changes],
     )
@@ -69,7 +72,7 @@ def slices(story: Story, lang: str) -> Picture:
         for entry in listed
     ]
     said = ("group", "n", "metric", "gain", "interval")
-    columns = [say(f"report.column.{key}", lang) for key in said]
+    columns = [say(story.key(f"report.column.{key}"), lang) for key in said]
     columns[2] = named("metric", story.metric, lang)
     over = say(f"report.over.{story.slices_over}", lang)
     return Picture(

@@ -29,6 +29,7 @@ from upwell.store.project import Project
 
 _STAGES = ("collect", "dataset", "tune", "evaluate", "release")
 _GUARDS = ("coverage", "calibration_error")
+DIAGNOSTICS = ("negative_mass", "gradient_cosine", "kl_to_live")
 _LOST = {"bad": "bad_rows", "duplicates": "duplicates"}
 
 
@@ -63,7 +64,21 @@ def gather(project: Project, made: datetime, suggestions: Sequence[Suggestion] =
         steps=_steps(project, told[-1]) if told else (),
         curve=_curve(told[-1].stages.get("tune", {}), told[-1].report.challenger) if told else None,
         suggestions=tuple(suggestions),
+        recommends=not told or recommends(told[-1].report),
+        learned=learned(told[-1].stages.get("tune", {})) if told else {},
     )
+
+
+def recommends(report: Report) -> bool:
+    """Whether a report is about items of a catalogue; else about answers."""
+    return "coverage" in report.guards
+
+
+def learned(tuned: Mapping[str, Any]) -> dict[str, float]:
+    """What the training told of itself besides its curve, as far as it is a number."""
+    told = tuned.get("diagnostics", {})
+    known = {name: _number(told.get(name)) for name in DIAGNOSTICS}
+    return {name: value for name, value in known.items() if value - value == 0.0}
 
 
 def past(project: Project, task: str) -> list[Past]:
@@ -145,6 +160,7 @@ def _steps(project: Project, one: Past) -> tuple[Step, ...]:
         name: int(told[name]) for name in ("examples", "signals", "training") if name in told
     }
     lost = {name: held[key] for name, key in _LOST.items() if key in held}
+    lost |= {"unreadable": told["unreadable"]} if told.get("unreadable") else {}
     return (
         *(Step(name, rows) for name, rows in kept.items()),
         *(Step(name, rows, kept=False) for name, rows in lost.items()),

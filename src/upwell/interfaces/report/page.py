@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 from upwell.interfaces.report.markup import Markup, tag
-from upwell.interfaces.report.picture import Picture, named
+from upwell.interfaces.report.picture import Picture, diagnosed, named
 from upwell.interfaces.report.quality import serving, verdict
 from upwell.interfaces.report.scale import figure, signed
 from upwell.interfaces.report.story import Story, Suggestion
@@ -72,8 +72,9 @@ def page(story: Story, pictures: Sequence[Picture], lang: str) -> str:
         _header(story, title, lang),
         _tiles(story, lang),
         *(_section(picture, lang) for picture in pictures),
+        _learned(story, lang),
         _suggestions(story.suggestions, lang),
-        tag("footer", {}, tag("p", {}, say("report.honest", lang))),
+        tag("footer", {}, tag("p", {}, say(story.key("report.honest"), lang))),
     )
     tongue = "zh-CN" if lang == "zh" else "en"
     return f"<!DOCTYPE html>\n{tag('html', {'lang': tongue}, head, tag('body', {}, body))}\n"
@@ -105,7 +106,8 @@ def _tiles(story: Story, lang: str) -> Markup:
     promoted = sum(turn.act == "promote" for turn in story.turns)
     best = max(story.turns[-1].baselines.items(), key=lambda pair: pair[1], default=None)
     value = serving(story.turns)[-1]
-    tiles = [(metric, figure(value), say("report.tile.frozen", lang, n=story.turns[-1].metric.n))]
+    frozen = say(story.key("report.tile.frozen"), lang, n=story.turns[-1].metric.n)
+    tiles = [(metric, figure(value), frozen)]
     if change is not None:
         between = ""
         if change.low is not None and change.high is not None:
@@ -157,6 +159,16 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
 
 def _cell(said: str) -> Markup:
     return tag("td", {}, said or "–")
+
+
+def _learned(story: Story, lang: str) -> Markup:
+    """What the latest training told of itself, in sentences."""
+    if not story.learned:
+        return Markup()
+    told = [tag("p", {}, line) for line in diagnosed(story.learned, lang)]
+    return tag(
+        "section", {"id": "learned"}, tag("h2", {}, say("report.learned.title", lang)), *told
+    )
 
 
 def _suggestions(listed: Sequence[Suggestion], lang: str) -> Markup:

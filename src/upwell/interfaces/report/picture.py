@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from upwell.interfaces.report.markup import Markup
+from upwell.interfaces.report.scale import percent
 from upwell.records import Json
 from upwell.words import catalogue, say
 
@@ -30,6 +31,18 @@ def named(kind: str, name: str, lang: str) -> str:
     ('promoted', 'auc')
     """
     return catalogue(lang).get(f"report.{kind}.{name}", name)
+
+
+def diagnosed(learned: Mapping[str, float], lang: str) -> list[str]:
+    """What a training told of itself, a sentence each.
+
+    >>> diagnosed({"negative_mass": 0.125}, "en")
+    ['The textbook loss would diverge on 12.5% of what was asked.']
+    """
+    return [
+        say(f"report.learned.{name}", lang, value=value, share=percent(value))
+        for name, value in learned.items()
+    ]
 
 
 def sentence(told: Mapping[str, Json], lang: str) -> str:

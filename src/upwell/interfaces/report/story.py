@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from upwell.records import Json, Metric
+from upwell.words import catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ class Story:
     """All that one report tells about a project. Empty parts are left out of the pages.
 
     ``slices_over`` says over which model the groups gain: the ``first`` or the one ``before``.
+    ``recommends`` says whether items are recommended; else answers are given. ``learned`` is what
+    to know about the latest training: names below ``report.learned`` and their numbers.
     """
 
     project: str
@@ -112,3 +115,10 @@ class Story:
     steps: tuple[Step, ...] = ()
     curve: Curve | None = None
     suggestions: tuple[Suggestion, ...] = ()
+    recommends: bool = True
+    learned: Mapping[str, float] = field(default_factory=dict)
+
+    def key(self, key: str) -> str:
+        """The key of a sentence: that about answers where there is one and the story is."""
+        other = f"{key}.answers"
+        return key if self.recommends or other not in catalogue("en") else other

@@ -43,8 +43,8 @@ def ignored(events: pa.Table, said: pa.Table, rules: Mapping[str, FeedbackRule])
     """``event``, ``kind`` and ``code`` of events that are no facts and gave no signal of ``said``.
 
     Codes: ``clean.no_rule`` (nobody said what this kind means), ``clean.about_nothing`` (neither
-    item nor prediction), ``clean.no_value``, ``clean.out_of_scale``, ``clean.neutral`` (between
-    good and bad) and ``clean.says_nothing`` (its plugin heard nothing in it).
+    item, prediction nor input), ``clean.no_value``, ``clean.out_of_scale``, ``clean.neutral``
+    (between good and bad) and ``clean.says_nothing`` (its plugin heard nothing in it).
     """
     keys = event_keys(events)
     silent = pc.invert(pc.is_in(keys, said["event"].combine_chunks()))
@@ -91,8 +91,7 @@ def _of_kind(events: pa.Table, kind: str, rules: Mapping[str, FeedbackRule]) -> 
     if known is None:
         return _empty(events)
     reader, rule = known
-    about = pc.or_(pc.is_valid(events["item"]), pc.is_valid(events["prediction"]))
-    rows = pc.indices_nonzero(pc.and_(pc.equal(events["kind"], kind), about))
+    rows = pc.indices_nonzero(pc.and_(pc.equal(events["kind"], kind), _about(events)))
     asked = events.take(rows)
     said = reader.signals(asked, rule)
     place = pc.index_in(said["event"], value_set=event_keys(asked).combine_chunks())
@@ -112,8 +111,13 @@ def _codes(events: pa.Table, kind: str, rules: Mapping[str, FeedbackRule]) -> pa
     for bound, beyond in ((rule.low, pc.less), (rule.high, pc.greater)):
         if bound is not None:
             code = pc.if_else(pc.fill_null(beyond(value, bound), False), "clean.out_of_scale", code)
-    about = pc.or_(pc.is_valid(events["item"]), pc.is_valid(events["prediction"]))
-    return pc.if_else(about, code, "clean.about_nothing")
+    return pc.if_else(_about(events), code, "clean.about_nothing")
+
+
+def _about(events: pa.Table) -> pa.ChunkedArray:
+    """Which events are about an item, a prediction, or an input that their payload holds."""
+    named = pc.or_(pc.is_valid(events["item"]), pc.is_valid(events["prediction"]))
+    return pc.or_(named, pc.match_substring(events["payload"], '"input":'))
 
 
 def _constant(text: str, events: pa.Table) -> pa.Array:

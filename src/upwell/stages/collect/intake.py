@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from upwell.errors import RecordError, StageError
-from upwell.records import LONGEST_ID, NAME, BadRow, Event
+from upwell.records import LONGEST_ID, NAME, OWNERLESS, BadRow, Event
 from upwell.stages.collect.columns import Problems, check_id, check_name, numbers, payloads, text
 from upwell.stages.collect.rows import COLUMNS, PROBLEM, RAW, nearest, raw_json, rows_to_table
 from upwell.stages.collect.times import times
@@ -112,7 +112,8 @@ def _columns(given: dict[str, pa.Array], source: str, problems: Problems) -> dic
     check_name("source", texts["source"], problems)
     check_name("kind", texts["kind"], problems)
     at = times(given["at"], problems)
-    check_id("user", texts["user"], problems, pc.not_equal(texts["kind"], "item"))
+    has_owner = pc.invert(pc.is_in(texts["kind"], pa.array(OWNERLESS)))
+    check_id("user", texts["user"], problems, has_owner)
     texts["user"] = pc.fill_null(texts["user"], "")
     check_id("prediction", texts["prediction"], problems, None)
     check_id("item", texts["item"], problems, None)

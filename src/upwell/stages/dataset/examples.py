@@ -1,13 +1,23 @@
 """Rows to learn from: events that are permitted, with their signals and what was known before.
 
-A row of a label source is a label (D): its sign is null. Every other row is feedback (F) with the
-sign of its signal. What says nothing, and a label that its user disliked, has weight 0: it is part
-of the user's history and never a target.
+What a row is about follows from its task. ``item``: the target is the item, the input is empty.
+``answer``: the target is the answer to an input, taken from the event's own payload (``input``,
+``target``), else from the prediction it names. ``value``: the input is an item, the target the
+number that somebody gave it, or that was shown.
+
+A row of a label source is a label (D): its sign is null; so is every event of kind ``label`` about
+an answer or a value, and every value itself. Every other row is feedback (F) with the sign of its
+signal. What says nothing, and a label that its user disliked, has weight 0: it is part of the
+user's history and never a target.
+
+A label about an answer may have no user, when nobody's behaviour is in it (a file that was labelled
+by hand). It needs no consent, and counts as a user of its own, told by its input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
 
 import pyarrow as pa
 from duckdb import (
@@ -16,6 +26,9 @@ from duckdb import (
     DuckDBPyRelation,
     FunctionExpression,
 )
+
+About: TypeAlias = Literal["item", "answer", "value"]
+Scale: TypeAlias = "tuple[float | None, float | None]"
 
 # ``part`` 1 of an event is its correction, as an answer of its own that would have been right.
 _EXAMPLES = """
@@ -33,22 +46,17 @@ WITH groups AS (
         e.source || '/' || e.id AS key,
         e.source IN (SELECT source FROM labelled) AS is_label,
         unnest(if(s.correction IS NULL, [0], [0, 1])) AS part
-    FROM events AS e
-    SEMI JOIN permitted USING ("user")
+    FROM {permitted}
     JOIN features AS f USING (seq)
     LEFT JOIN signals AS s USING (seq)
     LEFT JOIN groups AS g
         ON g."user" = e."user" AND g.since <= e."at" AND e."at" < g.until
-), rows AS (
-    SELECT t.*, p.propensity,
-        if(part = 1, -sign, sign) AS said,
-        CASE WHEN t.item IS NOT NULL THEN ''
-            ELSE coalesce(p.input ->> '$', t.payload ->> '$.input', '') END AS input,
-        CASE WHEN part = 1 THEN correction
-            WHEN t.item IS NOT NULL THEN t.item
-            ELSE coalesce(p.output ->> '$', t.payload ->> '$.target') END AS target
-    FROM told AS t LEFT JOIN predictions AS p ON p.id = t.prediction AND p.task = $task
-)
+), shown AS (
+    SELECT id AS shown_as, propensity, input ->> '$' AS asked,
+        if(json_exists(output, '$.answers'), output ->> '$.answers[0]', output ->> '$') AS answer,
+        coalesce(json_array_length(output, '$.answers'), 1) = 1 AS alone
+    FROM predictions WHERE task = $task
+), rows AS ({rows})
 SELECT key || if(part = 1, '#correction', '') AS id, "user", $task AS task, input, target,
     if(is_label, NULL, said)::BIGINT AS sign,
     CASE WHEN NOT is_label THEN coalesce(weight, 0.0)
@@ -57,6 +65,57 @@ SELECT key || if(part = 1, '#correction', '') AS id, "user", $task AS task, inpu
     "at", [key] AS sources, features, seq
 FROM rows
 WHERE target IS NOT NULL
+"""
+
+_PERMITTED = {
+    "item": 'events AS e SEMI JOIN permitted USING ("user")',
+    "answer": """(
+        SELECT * FROM events WHERE kind NOT IN ('item', 'user')
+            AND ("user" IN (SELECT "user" FROM permitted) OR "user" LIKE '~%')
+    ) AS e""",
+    "value": 'events AS e SEMI JOIN permitted USING ("user")',
+}
+
+# The probability of a list of several answers is not that of its first, which is what is judged.
+_ROWS = {
+    "item": """
+        SELECT t.*, s.propensity, if(part = 1, -sign, sign) AS said, '' AS input,
+            if(part = 1, correction, t.item) AS target
+        FROM told AS t LEFT JOIN shown AS s ON s.shown_as = t.prediction
+        WHERE t.item IS NOT NULL
+    """,
+    "answer": """
+        SELECT t.* EXCLUDE (is_label), is_label OR t.kind = 'label' AS is_label,
+            if(part = 1, -sign, sign) AS said,
+            coalesce(t.payload ->> '$.input', s.asked) AS input,
+            if(part = 1, correction, coalesce(t.payload ->> '$.target', s.answer)) AS target,
+            if(s.alone AND target = s.answer AND input = s.asked, s.propensity, NULL) AS propensity
+        FROM told AS t LEFT JOIN shown AS s ON s.shown_as = t.prediction
+        WHERE trim(input) <> '' AND trim(target) <> ''
+    """,
+    "value": """
+        SELECT t.* EXCLUDE (is_label, sign),
+            t.item IS NOT NULL AND part = 0 AND coalesce(t.value BETWEEN low AND high, false)
+                AS is_value,
+            is_label OR t.kind = 'label' OR is_value AS is_label,
+            CASE WHEN is_value THEN NULL WHEN part = 1 THEN -sign ELSE sign END AS said,
+            coalesce(t.payload ->> '$.input', t.item, s.asked) AS input,
+            CASE WHEN part = 1 THEN correction WHEN is_value THEN t.value::VARCHAR
+                WHEN t.kind = 'ask' THEN ''
+                ELSE coalesce(t.payload ->> '$.target', s.answer) END AS target,
+            if(s.alone AND target = s.answer AND input = s.asked, s.propensity, NULL) AS propensity
+        FROM told AS t LEFT JOIN shown AS s ON s.shown_as = t.prediction
+            LEFT JOIN scales ON scales.kind = t.kind
+        WHERE input <> ''
+    """,
+}
+
+_OWNED = """
+SELECT * REPLACE (
+    if("user" = '' AND kind = 'label', '~' || left(sha256(payload ->> '$.input'), 31), "user")
+        AS "user"
+)
+FROM events
 """
 
 
@@ -71,33 +130,57 @@ def examples(
     label_sources: Sequence[str],
     task: str,
     group: str,
+    about: About = "item",
+    scales: Mapping[str, Scale] | None = None,
 ) -> DuckDBPyRelation:
     """Example columns and ``seq``, in any order; nothing runs until the relation is read.
 
-    An event about an item is a row whose target is the item and whose input is empty. Any other
-    is about an answer of ``task``: input and output of the prediction it names, else ``input``
-    and ``target`` of its own payload. A correction gives two rows: what was shown, with its sign,
-    and what would have been right, with the other sign.
+    A correction gives two rows: what was shown, with its sign, and what would have been right,
+    with the other sign. An event that names no answer, item or input that is known gives none.
+    Rows about answers know nothing of who asks: their features are empty.
 
     ``events`` (Event columns, ``seq``) carry the prediction they are attributed to; ``permitted``
     are the users who allow training now; ``group`` names the column of user facts that slices
     are made by (the latest fact no later than the row holds; '' for none). ``signals`` are joined
-    by their ``seq`` if they have it, which is much cheaper, else by their event's key.
+    by their ``seq`` if they have it, which is much cheaper, else by their event's key. ``scales``
+    are the kinds of event whose value rates an item, each with the ends of its scale.
     """
-    packed = FunctionExpression(
-        "list_value", *(ColumnExpression(name) for name in features.columns if name != "seq")
-    )
     return _joined(
         con,
+        _EXAMPLES.format(permitted=_PERMITTED[about], rows=_ROWS[about]),
         task,
         group,
         events=events,
         signals=signals if "seq" in signals.columns else _with_seq(con, events, signals),
-        features=features.select(ColumnExpression("seq"), packed.cast("FLOAT[]").alias("features")),
+        features=_packed(events, features, about),
         predictions=predictions,
         permitted=con.from_arrow(pa.table({"user": permitted})),
         labelled=con.from_arrow(pa.table({"source": pa.array(label_sources, pa.string())})),
+        scales=con.from_arrow(_scales(scales or {})),
     )
+
+
+def owned(con: DuckDBPyConnection, events: DuckDBPyRelation) -> DuckDBPyRelation:
+    """The events; each label that has no user gets one of its own, told by its input."""
+    return con.sql(_OWNED)
+
+
+def _packed(events: DuckDBPyRelation, features: DuckDBPyRelation, about: About) -> DuckDBPyRelation:
+    """``seq`` and ``features`` as one list; empty where rows know nothing of who asks."""
+    if about == "answer":
+        return events.project("seq, []::FLOAT[] AS features")
+    names = (ColumnExpression(name) for name in features.columns if name != "seq")
+    packed = FunctionExpression("list_value", *names).cast("FLOAT[]")
+    return features.select(ColumnExpression("seq"), packed.alias("features"))
+
+
+def _scales(scales: Mapping[str, Scale]) -> pa.Table:
+    ends = [(low, high) for low, high in scales.values()]
+    lows = [float("-inf") if low is None else low for low, _ in ends]
+    highs = [float("inf") if high is None else high for _, high in ends]
+    kinds = pa.array(list(scales), pa.string())
+    columns = {"low": pa.array(lows, pa.float64()), "high": pa.array(highs, pa.float64())}
+    return pa.table({"kind": kinds, **columns})
 
 
 def _with_seq(
@@ -110,6 +193,7 @@ def _with_seq(
 
 def _joined(
     con: DuckDBPyConnection,
+    query: str,
     task: str,
     group: str,
     *,
@@ -119,7 +203,8 @@ def _joined(
     predictions: DuckDBPyRelation,
     permitted: DuckDBPyRelation,
     labelled: DuckDBPyRelation,
+    scales: DuckDBPyRelation,
 ) -> DuckDBPyRelation:
     """The query over its arguments: DuckDB finds relations by the names they have here."""
     pointer = "/" + group.replace("~", "~0").replace("/", "~1")
-    return con.sql(_EXAMPLES, params={"task": task, "group": group, "pointer": pointer})
+    return con.sql(query, params={"task": task, "group": group, "pointer": pointer})

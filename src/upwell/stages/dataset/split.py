@@ -1,9 +1,13 @@
-"""Train, validation and the frozen test: disjoint in time, or in users where asked.
+"""Train, validation and the frozen test: disjoint in time, in users, or in inputs.
 
 By time, the frozen test is every row from ``frozen_from`` up to ``frozen_until``. A turn learns
 from what lies outside it and before its own moment; the last part of that is for validation.
 Rows between the turn's moment and the frozen part are learned by no turn that has not come to
-them. By users, a share of all users, told by a hash, is never learned from.
+them. By users or inputs, a share of all of them, told by a hash, is never learned from.
+
+Where rows are about answers, an input belongs to one part alone, whatever the parts are disjoint
+in: rows whose input is judged by are learned from by nobody, and those that validation asks are
+left out of train.
 
 Test holds, beside its rows, all that serving would have known before them: earlier rows of the
 same users at weight 0, whatever the turn's moment, with the signs they have. So every turn is
@@ -75,15 +79,24 @@ def cuts(
 
 
 def assign(
-    con: DuckDBPyConnection, examples: DuckDBPyRelation, settings: SplitSettings, cuts: Cuts
+    con: DuckDBPyConnection,
+    examples: DuckDBPyRelation,
+    settings: SplitSettings,
+    cuts: Cuts,
+    about: str = "item",
 ) -> dict[str, DuckDBPyRelation]:
     """``train``, ``validation`` and ``test``, each in order of user, time and arrival.
 
     ``examples`` are read several times: keep them in Parquet or a table. Raises StageError
     ``dataset.empty_split`` when a part has nothing to learn from or to judge by.
     """
-    choose = _by_users if settings.disjoint == "users" else _by_time
-    parts = choose(con, examples, settings, cuts)
+    by = disjoint(settings, about)
+    if by == "time":
+        parts = _by_time(con, examples, cuts)
+    else:
+        parts = _by_hash(examples, settings, cuts, "user" if by == "users" else "input")
+    if about == "answer" and by != "inputs":
+        parts = _apart(con, parts)
     shares = {"validation": settings.validation_share, "test": settings.test_share}
     for name, part in parts.items():
         share = shares.get(name, 1.0 - sum(shares.values()))
@@ -92,8 +105,28 @@ def assign(
     return {name: part.order('"user", "at", seq, id') for name, part in parts.items()}
 
 
+def disjoint(settings: SplitSettings, about: str) -> str:
+    """What parts are disjoint in: ``time``, ``users`` or ``inputs``.
+
+    >>> disjoint(SplitSettings(), "answer"), disjoint(SplitSettings(), "item")
+    ('inputs', 'time')
+    """
+    if settings.disjoint != "auto":
+        return settings.disjoint
+    return "inputs" if about == "answer" and settings.frozen_from is None else "time"
+
+
+def judged(settings: SplitSettings, about: str, frozen: tuple[datetime, datetime]) -> Expression:
+    """Which rows, by themselves, fall into the test."""
+    by = disjoint(settings, about)
+    if by == "time":
+        return _between(*frozen)
+    place = _place(settings.seed, "user" if by == "users" else "input")
+    return place < ConstantExpression(settings.test_share * _WHOLE)
+
+
 def _by_time(
-    con: DuckDBPyConnection, examples: DuckDBPyRelation, settings: SplitSettings, cuts: Cuts
+    con: DuckDBPyConnection, examples: DuckDBPyRelation, cuts: Cuts
 ) -> dict[str, DuckDBPyRelation]:
     frozen = _between(cuts.frozen_from, cuts.frozen_until)
     learned = examples.filter(_before(cuts.as_of) & ~frozen)
@@ -106,10 +139,10 @@ def _by_time(
     }
 
 
-def _by_users(
-    con: DuckDBPyConnection, examples: DuckDBPyRelation, settings: SplitSettings, cuts: Cuts
+def _by_hash(
+    examples: DuckDBPyRelation, settings: SplitSettings, cuts: Cuts, column: str
 ) -> dict[str, DuckDBPyRelation]:
-    place, known = _place(settings.seed), _before(cuts.as_of)
+    place, known = _place(settings.seed, column), _before(cuts.as_of)
     test = ConstantExpression(settings.test_share * _WHOLE)
     kept = ConstantExpression((settings.test_share + settings.validation_share) * _WHOLE)
     return {
@@ -117,6 +150,28 @@ def _by_users(
         "validation": examples.filter(known & (place >= test) & (place < kept)),
         "test": examples.filter(place < test),
     }
+
+
+_APART = """
+SELECT * FROM rows ANTI JOIN (SELECT DISTINCT input FROM others WHERE weight > 0) USING (input)
+"""
+
+
+def _apart(
+    con: DuckDBPyConnection, parts: dict[str, DuckDBPyRelation]
+) -> dict[str, DuckDBPyRelation]:
+    """The parts without rows whose input a later part asks; histories are none of these tasks'."""
+    test = parts["test"].filter(_counts())
+    validation = _without(con, parts["validation"], test)
+    train = _without(con, _without(con, parts["train"], test), validation)
+    return {"train": train, "validation": validation, "test": test}
+
+
+def _without(
+    con: DuckDBPyConnection, rows: DuckDBPyRelation, others: DuckDBPyRelation
+) -> DuckDBPyRelation:
+    """The rows whose input none of the others that count has."""
+    return con.query(_APART)
 
 
 def _of_users(
@@ -139,9 +194,9 @@ def _from_share(examples: DuckDBPyRelation, share: float) -> datetime | None:
     return None if found is None else moment(found)
 
 
-def _place(seed: int) -> Expression:
-    """Where a user stands between 0 and ``_WHOLE``, evenly spread, the same on every machine."""
-    salted = FunctionExpression("concat", ConstantExpression(f"{seed}:"), ColumnExpression("user"))
+def _place(seed: int, column: str) -> Expression:
+    """Where a text stands between 0 and ``_WHOLE``, evenly spread, the same on every machine."""
+    salted = FunctionExpression("concat", ConstantExpression(f"{seed}:"), ColumnExpression(column))
     first = FunctionExpression("left", FunctionExpression("sha256", salted), ConstantExpression(8))
     return FunctionExpression("concat", ConstantExpression("0x"), first).cast("BIGINT")
 

@@ -5,6 +5,8 @@ The policy is slot exploration. The ``k`` best candidates are shown as they are 
 among the candidates of ranks k+1 … ``POOL``·k. Each list can arise in one way only, so its
 propensity is exact: 1 − ε for the greedy list, ε / (k · runners-up) for every explored one; with
 no runner-up there is nothing to explore and it is 1. For k = 1 this is ε-greedy.
+
+Where the best candidate is less probable than ``abstain`` nothing is shown, and that is certain.
 """
 
 from __future__ import annotations
@@ -23,37 +25,56 @@ Integers = npt.NDArray[np.int64]
 
 
 def answer(
-    task: Task, model: Model, inputs: pa.Table, k: int, explore: float, rng: np.random.Generator
+    task: Task,
+    model: Model,
+    inputs: pa.Table,
+    k: int,
+    explore: float,
+    rng: np.random.Generator,
+    abstain: float = 0.0,
 ) -> pa.Table:
     """What to show for each input row.
 
     Columns ``output``, ``score`` and ``reason`` (lists of at most ``k``, as the task gave them)
     and ``propensity``: the probability with which exactly this list was chosen. ``explore`` is ε;
-    at 0 the generator is not used.
+    at 0 the generator is not used. A row is empty where the best score is below ``abstain``.
+    ``explored`` is the slot (from 0) that chance has filled, null where none.
     """
     candidates = task.answer(model, inputs, POOL * k if explore else k)
     starts, lengths = _extent(candidates)
+    lengths = np.where(_best(candidates["score"], lengths) < abstain, 0, lengths)
     sizes = np.minimum(k, lengths)
     shown = _greedy(starts, sizes)
     runners = lengths - sizes
     propensity = np.where(runners > 0, 1.0 - explore, 1.0)
+    explored = np.full(len(sizes), -1)
     if explore:
         chosen = np.flatnonzero((runners > 0) & (rng.random(len(sizes)) < explore))
         ends = np.cumsum(sizes)
         slots = rng.integers(sizes[chosen])
         picks = rng.integers(runners[chosen])
         shown[ends[chosen] - sizes[chosen] + slots] = starts[chosen] + sizes[chosen] + picks
+        explored[chosen] = slots
         propensity[chosen] = explore / (sizes[chosen] * runners[chosen])
     columns = {
         name: _picked(candidates[name], shown, sizes) for name in ("output", "score", "reason")
     }
-    return pa.table({**columns, "propensity": pa.array(propensity, pa.float64())})
+    slot = pa.array(explored, pa.int64(), mask=explored < 0)
+    return pa.table({**columns, "propensity": pa.array(propensity, pa.float64()), "explored": slot})
 
 
 def _extent(candidates: pa.Table) -> tuple[Integers, Integers]:
     """(n,) where each row's list begins among the flattened values, and its length."""
     lengths = np.asarray(pc.list_value_length(candidates["output"]), dtype=np.int64)
     return np.cumsum(lengths) - lengths, lengths
+
+
+def _best(scores: pa.ChunkedArray, lengths: Integers) -> npt.NDArray[np.float64]:
+    """(n,) the first score of every list; infinite where there is none."""
+    found = np.full(len(lengths), np.inf)
+    some = lengths > 0
+    found[some] = pc.list_element(scores.filter(pa.array(some)), 0).to_numpy()
+    return found
 
 
 def _greedy(starts: Integers, sizes: Integers) -> Integers:

@@ -51,7 +51,12 @@ class Live:
                 self._serving = Serving(version, self._task.load(folder))
 
     def answer(
-        self, inputs: pa.Table, k: int, explore: float, rng: np.random.Generator
+        self,
+        inputs: pa.Table,
+        k: int,
+        explore: float,
+        rng: np.random.Generator,
+        abstain: float = 0.0,
     ) -> tuple[str, pa.Table]:
         """The version that answered, and its answers (see ``engine.answer``).
 
@@ -60,5 +65,5 @@ class Live:
         serving = self._serving
         if serving is None:
             raise StageError("serve.no_champion")
-        table = engine.answer(self._task, serving.model, inputs, k, explore, rng)
+        table = engine.answer(self._task, serving.model, inputs, k, explore, rng, abstain)
         return serving.version, table

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,21 +15,20 @@ from torch import Tensor, nn
 
 from upwell.ports import Batch, Task
 from upwell.settings import TuneSettings
-from upwell.stages.tune.objective import Objective, Shown, label_loss
+from upwell.stages.tune.objective import label_loss
+from upwell.stages.tune.plans import Order, by_row, by_user, partners
+from upwell.stages.tune.shown import Objective, Shown
 
 KEPT_BYTES = 1 << 30
 """Collated batches are kept for the next epoch up to this many bytes; others are made anew."""
-BUCKET = 64
-"""Users are sorted by length within random groups of this many batches."""
-
-Order = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """One batch: what the task sees, and where its labels and its feedback are.
 
-    ``labels`` and ``feedback`` are positions in the batch; rows in neither are context.
+    ``labels`` and ``feedback`` are positions in the batch; rows in neither are context. The
+    fields below ``feedback`` are aligned with it (see ``Shown``).
     """
 
     inputs: Batch
@@ -39,6 +39,8 @@ class Part:
     weight: Tensor
     reliability: Tensor
     propensity: Tensor
+    partner: Tensor | None = None
+    reference: Tensor | None = None
 
     def sums(self, log_prob: Tensor, objective: Objective, settings: TuneSettings) -> Tensor:
         """(2,): Σ w ℓ over the labels, then over the feedback."""
@@ -46,9 +48,20 @@ class Part:
         if not len(self.feedback):
             return torch.stack([on_labels, on_labels.new_zeros(())])
         shown = Shown(
-            log_prob[self.feedback], self.sign, self.weight, self.reliability, self.propensity
+            log_prob[self.feedback],
+            self.sign,
+            self.weight,
+            self.reliability,
+            self.propensity,
+            self.reference,
+            self.partner,
         )
         return torch.stack([on_labels, (self.weight * objective(shown, settings)).sum()])
+
+    def weighted(self, rows: Tensor) -> Tensor:
+        """(2,): Σ w·x of one number a row of the batch, over the labels, then the feedback."""
+        on_labels = (self.label_weight * rows[self.labels]).sum()
+        return torch.stack([on_labels, (self.weight * rows[self.feedback]).sum()])
 
 
 class Batches:
@@ -58,14 +71,20 @@ class Batches:
         self.task = task
         self.model = model
         self.rows = rows.combine_chunks()
-        self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        self.device = _device(model)
         weight = rows["weight"].to_numpy()
         self.label = rows["sign"].is_null().to_numpy()
         self.learned = weight > 0
-        self.plan = plan(rows, self.learned, size, seed, by_user=task.BATCH_BY == "user")
+        self.partner = partners(rows)
+        self.plan = (
+            by_user(rows, self.learned, size, seed)
+            if task.BATCH_BY == "user"
+            else by_row(rows, self.learned, self.partner, size, seed)
+        )
         self.totals = torch.tensor(
             [weight[self.label].sum(), weight[~self.label].sum()], dtype=torch.float64
         )
+        self.reference: Tensor | None = None
         self._kept: dict[int, Part] = {}
         self._bytes = 0
 
@@ -75,22 +94,48 @@ class Batches:
     def __getitem__(self, number: int) -> Part:
         if number in self._kept:
             return self._kept[number]
-        part = self._collate(self.plan[number])
+        part = self.collated(self.plan[number])
         size = sum(tensor.nbytes for tensor in part.inputs.values())
         if self._bytes + size <= KEPT_BYTES:
             self._kept[number] = part
             self._bytes += size
         return part
 
-    def most_mixed(self) -> int:
-        """Number of the batch with the most rows of the rarer kind, labels or feedback."""
+    def like(self, model: nn.Module) -> Batches:
+        """The same batches, made for another model."""
+        other = copy(self)
+        other.model, other.device = model, _device(model)
+        other._kept, other._bytes = {}, 0
+        return other
+
+    def refer(self, log_prob: Tensor) -> None:
+        """From now on, ``log_prob`` (one a row of the split) is what the losses stand on."""
+        self.reference = log_prob.cpu()
+        for number, part in self._kept.items():
+            found = self._referred(self.plan[number], part.feedback.cpu())
+            self._kept[number] = replace(part, reference=send_to_device(found, self.device))
+
+    def most_mixed(self, rows: int) -> list[int]:
+        """Numbers of the batches with the most rows of the rarer kind, labels or feedback.
+
+        As few of them as hold ``rows`` rows.
+        """
         fewer = [
             min(int((self.label[o] & self.learned[o]).sum()), int((~self.label[o]).sum()))
             for o in self.plan
         ]
-        return int(np.argmax(fewer))
+        ranked = np.argsort(-np.array(fewer), kind="stable")
+        held = np.cumsum([len(self.plan[number]) for number in ranked])
+        return [int(number) for number in ranked[: int(np.searchsorted(held, rows)) + 1]]
 
-    def _collate(self, order: Order) -> Part:
+    def spread(self, rows: int) -> list[int]:
+        """Numbers of batches from all of the plan, with about ``rows`` rows, the first included."""
+        size = max(1, sum(map(len, self.plan)) // max(len(self.plan), 1))
+        wanted = min(-(-rows // size), len(self.plan))
+        return [number * len(self.plan) // wanted for number in range(wanted)]
+
+    def collated(self, order: Order) -> Part:
+        """The rows at ``order`` as one batch, which is not kept."""
         rows = self.rows.take(pa.array(order))
         label = self.label[order]
         (labels,) = np.nonzero(label & self.learned[order])
@@ -102,42 +147,31 @@ class Batches:
             "label_weight": numbers["weight"][labels],
             "feedback": torch.from_numpy(feedback),
             "propensity": _floats(rows, "propensity")[feedback],
+            "partner": self._partners(order[feedback]),
+            "reference": self._referred(order, torch.from_numpy(feedback)),
             **{name: column[feedback] for name, column in numbers.items()},
         }
         moved: dict[str, Any] = send_to_device(part, self.device)
         return Part(**moved)
 
+    def _partners(self, rows: Order) -> Tensor | None:
+        """(n,) where in ``rows`` each row's partner is, −1: not there; None: no row has one."""
+        wanted = self.partner[rows]
+        if not (wanted >= 0).any():
+            return None
+        order = np.argsort(rows)
+        place = order[np.searchsorted(rows, wanted, sorter=order).clip(max=len(rows) - 1)]
+        return torch.from_numpy(np.where(rows[place] == wanted, place, -1))
 
-def plan(
-    rows: pa.Table, learned: NDArray[np.bool_], size: int, seed: int, *, by_user: bool
-) -> list[Order]:
-    """Positions of the rows of each batch, about ``size`` rows in each.
+    def _referred(self, order: Order, feedback: Tensor) -> Tensor | None:
+        return None if self.reference is None else self.reference[torch.from_numpy(order)][feedback]
 
-    By row: rows that are learned from, in random order. By user: whole users, context rows
-    included, in the table's order; users of similar length together; users of whom nothing is
-    learned are left out.
-    """
-    rng = np.random.default_rng(seed)
-    if not by_user:
-        order = rng.permutation(np.nonzero(learned)[0])
-        return [order[at : at + size] for at in range(0, len(order), size)]
-    users = rows["user"].combine_chunks().dictionary_encode()
-    code = users.indices.to_numpy()
-    length = np.bincount(code, minlength=len(users.dictionary))
-    start = np.cumsum(length) - length
-    together = np.argsort(code, kind="stable")
-    useful = np.unique(code[learned])
-    shuffled = rng.permutation(useful)
-    bucket = np.cumsum(length[shuffled]) // (BUCKET * size)
-    chosen = shuffled[np.lexsort((length[shuffled], bucket))]
-    batch = (np.cumsum(length[chosen]) - length[chosen]) // size
-    members = np.split(chosen, np.nonzero(np.diff(batch))[0] + 1) if len(chosen) else []
-    return [
-        np.concatenate([together[start[u] : start[u] + length[u]] for u in one]) for one in members
-    ]
+
+def _device(model: nn.Module) -> torch.device:
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
 def _floats(rows: pa.Table, name: str) -> Tensor:
     """A column as float32, missing values as NaN."""
-    column = rows[name].to_numpy().astype(np.float32)
+    column: NDArray[np.float32] = rows[name].to_numpy().astype(np.float32)
     return torch.from_numpy(column)

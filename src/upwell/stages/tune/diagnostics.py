@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -12,24 +11,29 @@ from upwell.stages.tune import weights
 from upwell.stages.tune.batches import Batches
 from upwell.stages.tune.learner import Learner, Scorer
 
+ROWS = 256
+"""Rows that gradients and distances are measured on, at least, where there are so many."""
 
-def before(
-    learner: Learner, batches: Batches, rows: pa.Table, label_share: float, task: Task
-) -> dict[str, Json]:
+
+def before(learner: Learner, batches: Batches, label_share: float) -> dict[str, Json]:
     """What the rows promise.
 
     Effective counts, λ, the share of inputs where the textbook loss would diverge, and whether
     labels and feedback pull the same way: the cosine of their gradients before training, on the
-    batch that mixes them most.
+    batches that mix them most; null where there is only one kind.
     """
+    rows, task = batches.rows, batches.task
     labels, feedback = weights.counts(rows)
     device = learner.accelerator.device.type
+    mixed = batches.most_mixed(ROWS) if labels and feedback else []
     return {
         "label_share": label_share,
         "effective_labels": labels,
         "effective_feedback": feedback,
         "negative_mass": weights.negative_mass(rows, label_share, _key(task)),
-        "gradient_cosine": cosine(*learner.gradients(batches[batches.most_mixed()])),
+        "gradient_cosine": (
+            cosine(*learner.gradients([batches[number] for number in mixed])) if mixed else None
+        ),
         "batches": len(batches),
         "device": device,
         "precision": "bf16" if learner.precision else "fp32",
@@ -37,19 +41,18 @@ def before(
     }
 
 
-def after(
-    learner: Learner, held_out: Batches, task: Task, champion: Model | None
-) -> dict[str, Json]:
-    """How far the model moved from the live one: ``kl_to_live`` in nats, on a held-out batch."""
+def after(learner: Learner, held_out: Batches, champion: Model | None) -> dict[str, Json]:
+    """How far the model moved from the live one: ``kl_to_live`` in nats, on held-out batches."""
     if champion is None or not len(held_out):
         return {"kl_to_live": None}
-    live = Batches(task, champion, held_out.rows, len(held_out.rows), 0)
-    live.plan = held_out.plan[:1]
+    live = held_out.like(champion)
+    scorer = Scorer(held_out.task, champion, learner.precision)
     learner.scorer.eval()
     champion.eval()
+    numbers = held_out.spread(ROWS)
     with torch.no_grad():
-        new = learner.scorer(held_out[0].inputs).cpu()
-        old = Scorer(task, champion, None)(live[0].inputs).cpu()
+        new = torch.cat([learner.scorer(held_out[number].inputs).cpu() for number in numbers])
+        old = torch.cat([scorer(live[number].inputs).cpu() for number in numbers])
     return {"kl_to_live": divergence(old, new)}
 
 

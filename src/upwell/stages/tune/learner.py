@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -18,7 +18,11 @@ from upwell.ports import Batch, Model, Task
 from upwell.settings import TuneSettings
 from upwell.stages.tune import checkpoint
 from upwell.stages.tune.batches import Batches, Part
-from upwell.stages.tune.objective import OBJECTIVES, Objective, combined
+from upwell.stages.tune.objective import OBJECTIVES, combined
+from upwell.stages.tune.precision import chosen
+from upwell.stages.tune.regularise import Regularisers, disagreement
+from upwell.stages.tune.shown import Objective
+from upwell.stages.tune.vocabulary import Vocabulary, vocabulary
 
 CLIP = 1.0
 """Largest norm of a step's gradient."""
@@ -34,6 +38,7 @@ class Scorer(nn.Module):
         self.task = task
         self.model = model
         self.precision = precision
+        self.vocabulary: Vocabulary | None = None
 
     def forward(self, inputs: Batch) -> Tensor:
         """(n,) log-probabilities in at least single precision."""
@@ -43,24 +48,46 @@ class Scorer(nn.Module):
         return log_prob.float() if log_prob.dtype.itemsize < torch.float32.itemsize else log_prob
 
 
-class Learner:
-    """One model in training on this process's device."""
+def processes() -> Accelerator:
+    """Those of torchrun, if it started this one; else this one alone."""
+    parallel = DistributedDataParallelKwargs(find_unused_parameters=True)
+    # Told that there is no GPU, accelerate joins the processes of torchrun through gloo.
+    alone = not torch.accelerator.is_available()
+    # Its state is the process's: naming a precision would clash with another trainer's.
+    return Accelerator(cpu=alone, kwargs_handlers=[parallel])
 
-    def __init__(self, task: Task, model: Model, settings: TuneSettings, seed: int) -> None:
-        parallel = DistributedDataParallelKwargs(find_unused_parameters=True)
-        # Told that there is no GPU, accelerate joins the processes of torchrun through gloo.
-        alone = not torch.accelerator.is_available()
-        self.accelerator = Accelerator(cpu=alone, mixed_precision="no", kwargs_handlers=[parallel])
+
+class Learner:
+    """One model in training on this process's device, to learn ``batches``.
+
+    Until ``release``, parts of the model may be replaced by others that learn faster.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        model: Model,
+        settings: TuneSettings,
+        seed: int,
+        accelerator: Accelerator,
+        batches: Batches,
+    ) -> None:
+        self.accelerator = accelerator
         self.settings = settings
         self.seed = seed
         self.objective = OBJECTIVES[settings.objective]
-        self.precision = _precision(settings, self.accelerator.device)
+        self.precision = chosen(settings, accelerator.device, model)
         self.scorer = Scorer(task, model, self.precision)
-        self.weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        if not self.weights:
+        if not any(p.requires_grad for p in model.parameters()):
             raise StageError("tune.nothing_to_train")
+        self.regularisers = Regularisers(model, settings)
+        self.scorer.vocabulary = vocabulary(self.scorer, model, batches)
+        self.weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        if self.scorer.vocabulary is not None:
+            self.weights[self.scorer.vocabulary.name] = self.scorer.vocabulary.weight
         self.buffers = dict(model.named_buffers())
-        self.prepared = self.accelerator.prepare(self.scorer)
+        runner = torch.compile(self.scorer, dynamic=True) if settings.compile else self.scorer
+        self.prepared = accelerator.prepare(runner) if self.processes > 1 else runner
         # Prepared too, it would cost half a millisecond a step and do nothing more without fp16.
         self.optimizer = _optimizer(list(self.weights.values()), settings)
         self.average = (
@@ -74,23 +101,33 @@ class Learner:
         return int(self.accelerator.num_processes)
 
     def learn(self, batches: Batches, label_share: float, epoch: int) -> Tensor:
-        """One epoch (from 1) of steps; (2,) sums of losses on labels and feedback, everywhere."""
+        """One epoch (from 1) of steps; (2,) sums of losses on labels and feedback, everywhere.
+
+        ``settings.accumulate`` batches make a step, fewer in the last one.
+        """
         rank, processes = self.accelerator.process_index, self.processes
         torch.manual_seed(_seed(self.seed, epoch, rank))
         order = np.random.default_rng([_plain(self.seed), epoch]).permutation(len(batches))
-        steps = math.ceil(len(order) / processes)
+        turns, together = math.ceil(len(order) / processes), self.settings.accumulate
+        steps = math.ceil(turns / together) * self.settings.epochs
+        totals = batches.totals.to(self.accelerator.device, torch.float32)
         self.scorer.train()
         sums = torch.zeros(2, device=self.accelerator.device)
-        for step in range(steps):
-            place = step * processes + rank
-            part = batches[int(order[place % len(order)])]
-            losses = part.sums(self.prepared(part.inputs), self.objective, self.settings)
+        for turn in range(turns):
+            place = turn * processes + rank
             # Processes step together; one that has run out of batches adds nothing.
             share = float(place < len(order))
-            loss = combined(label_share, losses, batches.totals.to(losses)) * len(order) * share
-            sums += losses.detach() * share
-            self._step(loss, steps * self.settings.epochs)
-        return cast("Tensor", self.accelerator.reduce(sums))
+            begun = turn - turn % together
+            scale = len(order) * share / min(together, turns - begun)
+            part = batches[int(order[place % len(order)])]
+            sums += self._taught(part, label_share, totals, scale) * share
+            if turn + 1 == min(begun + together, turns):
+                self._step(steps)
+        return self.added(sums)
+
+    def added(self, found: Tensor) -> Tensor:
+        """The sum of what each process found."""
+        return cast("Tensor", self.accelerator.reduce(found))
 
     def measure(self, batches: Batches, objective: Objective) -> Tensor:
         """(2,) sums of losses on labels and feedback of a split, without learning."""
@@ -101,10 +138,17 @@ class Learner:
             for number in range(rank, len(batches), processes):
                 part = batches[number]
                 sums += part.sums(self.scorer(part.inputs), objective, self.settings)
-        return cast("Tensor", self.accelerator.reduce(sums))
+        return self.added(sums)
 
-    def gradients(self, part: Part) -> tuple[Tensor, Tensor]:
-        """Flat gradients of one batch's label loss and feedback loss, without learning."""
+    def gradients(self, parts: Sequence[Part]) -> tuple[Tensor, Tensor]:
+        """Flat gradients of some batches' label loss and feedback loss, without learning."""
+        found = [self._gradients(part) for part in parts]
+        return (
+            torch.stack([one for one, _ in found]).sum(0),
+            torch.stack([other for _, other in found]).sum(0),
+        )
+
+    def _gradients(self, part: Part) -> tuple[Tensor, Tensor]:
         self.scorer.eval()
         weights = list(self.weights.values())
         sums = part.sums(self.scorer(part.inputs), self.objective, self.settings)
@@ -157,9 +201,45 @@ class Learner:
         checkpoint.restore_optimizer(self.optimizer, groups.get("optimizer", {}))
         self.steps = steps
 
-    def _step(self, loss: Tensor, of: int) -> None:
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.weights.values(), CLIP)
+    def release(self) -> None:
+        """Make the model whole again: what stood in for its parts goes, what it learned stays."""
+        self.regularisers.remove()
+        if self.scorer.vocabulary is not None:
+            self.scorer.vocabulary.give_back()
+
+    def _taught(self, part: Part, label_share: float, totals: Tensor, scale: float) -> Tensor:
+        """(2,) sums of losses of a batch, whose gradients, times ``scale``, were added."""
+        adversary = self.regularisers.adversary
+        if adversary is None:
+            sums = self._sums(part)
+            torch.autograd.backward(combined(label_share, sums, totals) * scale)
+            return sums.detach()
+        # Half of the loss on the batch as it is, half of it with the worst step.
+        with adversary.watch():
+            sums = self._sums(part)
+        torch.autograd.backward(combined(label_share, sums, totals) * (scale / 2))
+        with adversary.attack():
+            hard = combined(label_share, self._sums(part), totals)
+        torch.autograd.backward(hard * (scale / 2))
+        return sums.detach()
+
+    def _sums(self, part: Part) -> Tensor:
+        """(2,) sums of losses with two passes' disagreement, if that is asked for."""
+        log_prob = self.prepared(part.inputs)
+        sums = part.sums(log_prob, self.objective, self.settings)
+        if not self.settings.rdrop:
+            return sums
+        again = self.prepared(part.inputs)
+        apart = part.weighted(disagreement(log_prob, again))
+        both = (sums + part.sums(again, self.objective, self.settings)) / 2
+        return both + self.settings.rdrop * apart
+
+    def _step(self, of: int) -> None:
+        weights = [w for w in self.weights.values() if w.grad is not None]
+        norm = nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
+        # Asking costs nothing on a CPU, and saves writing every gradient where none is too long.
+        if self.accelerator.device.type != "cpu" or not norm <= CLIP - 1e-5:
+            nn.utils.clip_grads_with_norm_(weights, CLIP, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * rate(self.steps, of, self.settings.warmup)
         self.optimizer.step()
@@ -198,13 +278,6 @@ def _optimizer(weights: list[nn.Parameter], settings: TuneSettings) -> torch.opt
     ]
     used = [group for group in groups if group["params"]]
     return torch.optim.AdamW(used, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
-
-
-def _precision(settings: TuneSettings, device: torch.device) -> torch.dtype | None:
-    """bfloat16 when asked for, or by itself on a GPU that has it; None: as the model is."""
-    able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    chosen = settings.precision == "bf16" or (settings.precision == "auto" and able)
-    return torch.bfloat16 if chosen else None
 
 
 def _seed(seed: int, epoch: int, rank: int) -> int:

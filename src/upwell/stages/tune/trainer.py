@@ -21,8 +21,9 @@ from upwell.settings import TuneSettings
 from upwell.stages.tune import checkpoint as disk
 from upwell.stages.tune import diagnostics, guard
 from upwell.stages.tune.batches import Batches
-from upwell.stages.tune.learner import Learner
-from upwell.stages.tune.objective import combined, likelihood
+from upwell.stages.tune.learner import Learner, processes
+from upwell.stages.tune.objective import REFERENCED, combined, likelihood
+from upwell.stages.tune.reference import reference
 from upwell.tables import Dataset, canonical_json
 
 CURVE = pa.schema(
@@ -88,21 +89,23 @@ def train(
 
     The weights kept are those of the epoch with the best validation: the held-out likelihood of
     labels and feedback with λ = ``judged_share`` (by default ``label_share``), or ``metric``
-    (larger is better). With ``checkpoint``, each epoch is saved in that folder and a call with
-    the same arguments goes on from there to the same numbers. ``champion`` is the live model
-    that the diagnostics measure the distance to. Raises StageError ``tune.no_rows``,
-    ``tune.nothing_to_train``, ``tune.textbook_diverged``, ``tune.not_finite``,
-    ``tune.bad_checkpoint``, ``tune.other_checkpoint``.
+    (larger is better). Every label is replayed in every epoch with the share λ of the loss, so
+    that feedback cannot make a model forget what it was taught. With ``checkpoint``, each epoch is
+    saved in that folder and a call with the same arguments goes on to the same numbers.
+    ``champion`` is the live model: diagnostics measure the distance to it, and objectives that
+    have a reference take it (else ``model`` as it comes). Raises StageError ``tune.`` and
+    ``no_rows``, ``nothing_to_train``, ``nothing_pooled``, ``no_embeddings``,
+    ``textbook_diverged``, ``not_finite``, ``bad_checkpoint`` or ``other_checkpoint``.
     """
     began = perf_counter()
     home = next((p.device for p in model.parameters()), torch.device("cpu"))
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         judge = label_share if judged_share is None else judged_share
         run = _Training(task, model, data, settings, seed, label_share, judge, metric)
-        found = diagnostics.before(run.learner, run.train, data.train, label_share, task)
-        course = run.course(checkpoint, progress)
-        run.learner.put(course.best)
-        found |= diagnostics.after(run.learner, run.held_out, task, champion)
+        try:
+            course, found = run.whole(checkpoint, progress, champion)
+        finally:
+            run.learner.release()
     model.to(home).eval()
     curve = pa.Table.from_pylist(course.curve, schema=CURVE)
     return Trained(model, curve, found, perf_counter() - began, course.best_epoch)
@@ -122,7 +125,8 @@ class _Training:
         judged_share: float,
         metric: Callable[[Model], float] | None,
     ) -> None:
-        self.learner = Learner(task, model, settings, seed)
+        accelerator = processes()
+        model.to(accelerator.device)
         self.settings = settings
         self.label_share = label_share
         self.judged_share = judged_share
@@ -131,6 +135,27 @@ class _Training:
         self.held_out = Batches(task, model, data.validation, settings.batch_rows, seed)
         if not len(self.train):
             raise StageError("tune.no_rows", rows=data.train.num_rows)
+        self.learner = Learner(task, model, settings, seed, accelerator, self.train)
+        self.start = self.learner.tensors() if settings.blend else {}
+
+    def whole(
+        self,
+        folder: Path | None,
+        progress: Callable[[Progress], None],
+        champion: Model | None,
+    ) -> tuple[_Course, dict[str, Json]]:
+        """Train and keep the best weights; the diagnostics of before and after."""
+        self.refer(champion)
+        found = diagnostics.before(self.learner, self.train, self.label_share)
+        course = self.course(folder, progress)
+        found |= self.blended(course)
+        self.learner.put(course.best)
+        return course, found | diagnostics.after(self.learner, self.held_out, champion)
+
+    def refer(self, champion: Model | None) -> None:
+        """Give the objective its reference, if it stands on one."""
+        if self.settings.objective in REFERENCED:
+            self.train.refer(reference(self.learner, self.train, champion))
 
     def course(self, folder: Path | None, progress: Callable[[Progress], None]) -> _Course:
         """Train to the end, from the checkpoint if there is one."""
@@ -152,6 +177,29 @@ class _Training:
             numbers = {name: value for name, value in row.items() if value is not None}
             progress(Progress(course.epoch, self.settings.epochs, numbers))
         return course
+
+    def blended(self, course: _Course) -> dict[str, Json]:
+        """Try the settings' shares of what was learned, the rest from the start; keep the best.
+
+        Start and end of a fine-tuning lie in one valley, and between them there often is a model
+        that forgot less and knows as much (WiSE-FT; Wortsman et al. 2021, arXiv:2109.01903).
+        ``blend`` is the share kept, ``blend_gain`` what it won on validation. Where nothing was
+        held out there is nothing to choose by, and all that was learned is kept.
+        """
+        if not self.settings.blend:
+            return {}
+        share, gain = 1.0, 0.0
+        learned, whole = course.best, course.best_score
+        for tried in self.settings.blend if math.isfinite(whole) else ():
+            mixed = learned | {
+                name: torch.lerp(self.start[name], learned[name], tried)
+                for name in self.learner.weights
+            }
+            self.learner.put(mixed)
+            _, score = self._validation()
+            if score - whole > gain:
+                share, gain, course.best = tried, score - whole, mixed
+        return {"blend": share, "blend_gain": gain}
 
     def _losses(self, epoch: int, sums: Tensor) -> guard.Row:
         totals = self.train.totals
@@ -191,7 +239,9 @@ class _Training:
 
     def _save(self, folder: Path, course: _Course) -> None:
         if self.learner.accelerator.is_main_process:
-            groups = {**self.learner.groups(), "best": course.best}
+            groups = {**self.learner.groups(), "best": course.best, "start": self.start}
+            if self.train.reference is not None:
+                groups["reference"] = {"log_prob": self.train.reference}
             state = {
                 "epoch": course.epoch,
                 "best_epoch": course.best_epoch,
@@ -209,6 +259,9 @@ class _Training:
         groups, text = found
         state = json.loads(text)
         best = groups.pop("best")
+        self.start = groups.pop("start", {})
+        for log_prob in groups.pop("reference", {}).values():
+            self.train.refer(log_prob)
         self.learner.restore(groups, state.pop("steps"))
         return _Course(best=best, **state)
 
@@ -219,6 +272,7 @@ class _Training:
             "shares": [self.label_share, self.judged_share],
             "seed": self.learner.seed,
             "processes": self.learner.processes,
+            "precision": str(self.learner.precision),
             "totals": self.train.totals.tolist() + self.held_out.totals.tolist(),
             "shapes": {name: list(w.shape) for name, w in self.learner.weights.items()},
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,10 @@ from upwell.store.project import Project, create_project, open_project
 from upwell.tables import schema
 
 ENDINGS = {"ndjson": "jsonl", "json": "jsonl", "tsv": "csv", "pq": "parquet", "inter": "recbole"}
+
+FIELDS = (*schema(Event).names, "input", "target", "correction")
+_SEVERAL = re.compile(rf",(?=\s*(?:{'|'.join(FIELDS)})=)")
+"""Between two pairs of one mapping; a column's own name may hold a comma."""
 
 
 @dataclass(slots=True)
@@ -65,7 +70,7 @@ def run(
     """Code 1 when there were rows and none of them could be accepted."""
     here: Here = context.obj
     reader = plugin("sources", format or _by_ending(file))
-    mapping = dict(_pair(text) for text in map or ())
+    mapping = dict(_pair(part) for text in map or () for part in _SEVERAL.split(text))
     now, tally = datetime.now(UTC), Tally()
     with _target(here, dry_run) as project, Bars(here) as bars:
         upwell = Upwell(project)
@@ -102,8 +107,8 @@ def _by_ending(file: str) -> str:
 def _pair(text: str) -> tuple[str, str]:
     """``FIELD=COLUMN``. Raises InterfaceError for anything else."""
     name, sign, column = text.partition("=")
-    if not sign or not column.strip() or name.strip() not in schema(Event).names:
-        raise InterfaceError("cli.bad_map", text=text, known=", ".join(schema(Event).names))
+    if not sign or not column.strip() or name.strip() not in FIELDS:
+        raise InterfaceError("cli.bad_map", text=text, known=", ".join(FIELDS))
     return name.strip(), column.strip()
 
 

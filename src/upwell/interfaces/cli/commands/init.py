@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from upwell.interfaces.cli.here import Answer, Here
-from upwell.settings import FILE
+from upwell.plugins import plugin
+from upwell.settings import FILE, ProjectSettings
 from upwell.store.project import create_project
 
 
@@ -16,14 +17,19 @@ def run(
     context: typer.Context,
     folder: Annotated[Path | None, typer.Argument(help="cli.init.folder")] = None,
     name: Annotated[str | None, typer.Option(help="cli.init.name")] = None,
+    task: Annotated[str, typer.Option(help="cli.init.task")] = "recommend",
 ) -> Answer:
     """Write ``upwell.toml``; data folders are made when they are first needed."""
     here: Here = context.obj
     place = (folder or here.project or Path()).resolve()
     called = name or place.name.lower()
-    create_project(place, called)
+    # The task that every project has by default needs no look at it, which would bring torch.
+    default = task == ProjectSettings().task
+    about = "item" if default else plugin("tasks", task).ABOUT
+    create_project(place, called, None if default else {"project": {"task": task}})
     lines = [
         here.say("cli.init.done", name=called, folder=place),
-        here.say("cli.init.next", folder=place),
+        here.say(f"cli.init.next.{about}", folder=place),
     ]
-    return Answer({"folder": str(place), "name": called, "settings": str(place / FILE)}, lines)
+    told = {"folder": str(place), "name": called, "task": task, "settings": str(place / FILE)}
+    return Answer(told, lines)

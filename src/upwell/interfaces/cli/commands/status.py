@@ -8,8 +8,11 @@ import typer
 
 from upwell.interfaces.cli.here import Answer, Grid, Here, Line
 from upwell.interfaces.cli.opened import opened
+from upwell.interfaces.report.gather import learned
+from upwell.interfaces.report.picture import diagnosed
 from upwell.records import Json
 from upwell.service import Upwell
+from upwell.store.project import Project
 from upwell.words import catalogue
 
 
@@ -19,17 +22,29 @@ def run(context: typer.Context) -> Answer:
     project = opened(here)
     found = Upwell(project).status()
     name = project.settings.project.name
-    document = {"project": name, "folder": str(project.folder), **found}
+    told = _learned(project)
+    document = {"project": name, "folder": str(project.folder), **found, "learned": told}
     rows = [(_name(key, here), said) for key, said in _flat(found, here)]
     heads = [here.say("cli.status.what"), here.say("cli.status.value")]
     lines: list[Line] = [
         here.say("cli.status.project", name=name, folder=project.folder),
         "",
         Grid(heads, rows),
+        *diagnosed(told, here.lang),
         "",
         here.say("cli.status.next", command=_next(found)),
     ]
     return Answer(document, lines)
+
+
+def _learned(project: Project) -> dict[str, float]:
+    """What the latest training that came to its end told of itself."""
+    ledger = project.ledger
+    for turn in reversed(ledger.turns(project.settings.project.task)):
+        tuned = ledger.stage_result(turn.id, "tune")
+        if tuned is not None:
+            return learned(tuned)
+    return {}
 
 
 def _flat(found: Mapping[str, Json], here: Here) -> list[tuple[str, str]]:

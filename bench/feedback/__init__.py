@@ -1,0 +1,1 @@
+"""Learning from ±1 feedback: a benchmark that others can run; ``docs/en/feedback-benchmark.md``."""
