@@ -13,12 +13,13 @@ import torch
 from bench.feedback import users
 from bench.feedback.methods import METHODS, NOTHING, Method
 from bench.feedback.users import Floats, Ints
-from bench.feedback.worlds import Rows, World
+from bench.feedback.worlds import TABLE, Rows, World
 from upwell.errors import StageError
 from upwell.plugins import plugin
 from upwell.ports import Adaptable, Task
 from upwell.records import Example
 from upwell.settings import TuneSettings
+from upwell.stages.clean.calibrate import calibrated
 from upwell.stages.clean.reliability import reliability, thumbs
 from upwell.stages.tune import weights
 from upwell.stages.tune.trainer import train
@@ -27,6 +28,8 @@ from upwell.tables import Dataset, schema
 EXPLORE = 0.1
 HELD_OUT = 5
 """Every fifth input's feedback is for early stopping."""
+CAREFUL = TuneSettings().flip_rate
+"""How often a wholly reliable user's sign is wrong, as Upwell is shipped."""
 NOON = datetime(2026, 1, 1, tzinfo=UTC)
 EMPTY = schema(Example).empty_table()
 
@@ -52,9 +55,9 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """Accuracy (turns,) of a method after each turn, CPU seconds, and whether it ran away."""
+    """Accuracy of a method after its last turn, CPU seconds, and whether it ran away."""
 
-    accuracy: tuple[float, ...]
+    accuracy: float
     seconds: float
     diverged: bool
 
@@ -69,34 +72,35 @@ class Bench:
         self.test = examples(world.task, world.test, "test")
         self.truth = examples(world.task, world.requests, "request")
         data = Dataset(self.labels, EMPTY, EMPTY, EMPTY)
-        self.model = self.task.start("minilm", data, seed)
-        self.settings = self._settings(Method(), data)
+        self.first = self.model = self.task.start("minilm", data, seed)
         self.classes = sorted(set(world.labels.targets))
-        if world.task == "tabular":
-            train(self.task, self.model, data, self.settings, label_share=1.0, seed=seed)
-        self.start = {n: t.clone() for n, t in self.model.state_dict().items()}
+        if world.task == TABLE:
+            settings = self.settings(Method(), data)
+            train(self.task, self.first, data, settings, label_share=1.0, seed=seed)
+        self.start = {n: t.clone() for n, t in self.first.state_dict().items()}
 
     def run(self, method: Method, noise: str, turns: int, per_turn: int) -> Learned:
         """Deploy, hear, learn, and again. Every method meets the same users with the same dice."""
         rng = np.random.default_rng([self.seed, list(users.NOISES).index(noise)])
         rates = users.flip_rates(noise, rng)
-        self.model.load_state_dict(self.start)
-        log, found, began, diverged = None, [], process_time(), False
+        self._reset()
+        log, began, diverged = None, process_time(), False
         for turn in range(turns):
             asked = requests(len(self.world.requests), turn, turns, per_turn, rng)
-            new = self._serve(asked, rates, rng)
+            new = self.serve(asked, rates, rng)
             log = new if log is None else log.then(new)
             if method is not METHODS[NOTHING]:
                 diverged |= self._learn(method, log)
-            found.append(self.accuracy())
-        return Learned(tuple(found), process_time() - began, diverged)
+        seconds = process_time() - began
+        return Learned(self.accuracy(), seconds, diverged)
 
     def accuracy(self) -> float:
         """Share of the test that the deployed model answers rightly."""
         marks = self.task.mark(self.test, self.task.answer(self.model, self.test, 1))
         return float(np.asarray(marks["accuracy"]).mean())
 
-    def _serve(self, asked: Ints, rates: Floats, rng: np.random.Generator) -> Log:
+    def serve(self, asked: Ints, rates: Floats, rng: np.random.Generator) -> Log:
+        """What users say of the deployed model's answers to the requests ``asked``."""
         inputs = self.truth.take(pa.array(asked))
         said = self.task.answer(self.model, inputs, 1)["output"].to_pylist()
         code = {name: place for place, name in enumerate(self.classes)}
@@ -118,13 +122,15 @@ class Bench:
         return np.asarray(found.double().exp().clamp(0, 1).numpy())
 
     def _learn(self, method: Method, log: Log) -> bool:
-        """Teach the start all that was logged; whether the loss ran away."""
-        rows = self._rows(method, log)
+        """Teach all that was logged; whether the loss ran away."""
+        rows = self.rows(method, log)
         held = log.input % HELD_OUT == 0
         learned = pa.concat_tables([self.labels, rows.filter(pa.array(~held))])
         data = Dataset(learned, rows.filter(pa.array(held)), EMPTY, EMPTY)
-        settings = self._settings(method, data)
-        self.model.load_state_dict(self.start)
+        self._reset()
+        if method.afresh:
+            self.model = self.task.start("minilm", data, self.seed)
+        settings = self.settings(method, data)
         share = weights.label_share(*weights.counts(learned))
         try:
             train(self.task, self.model, data, settings, label_share=share, seed=self.seed)
@@ -132,16 +138,20 @@ class Bench:
             return True
         return False
 
-    def _settings(self, method: Method, data: Dataset) -> TuneSettings:
-        named: dict[str, object] = {"objective": method.objective, "tuning": "head"}
-        if method.truth:
-            named["flip_rate"] = 0.0
+    def _reset(self) -> None:
+        self.model = self.first
+        self.first.load_state_dict(self.start)
+
+    def settings(self, method: Method, data: Dataset) -> TuneSettings:
+        """The settings that suit the model of now, with the method's own."""
+        rate = 0.0 if method.truth else CAREFUL
+        named = {"objective": method.objective, "tuning": "head", "flip_rate": rate}
         settings = TuneSettings.model_validate({**named, **method.settings})
         if isinstance(self.task, Adaptable):
             settings = self.task.adapt(self.model, data, settings)
         return settings
 
-    def _rows(self, method: Method, log: Log) -> pa.Table:
+    def rows(self, method: Method, log: Log) -> pa.Table:
         """What was logged as rows to learn from."""
         rows = self.truth.take(pa.array(log.input))
         size = len(log.input)
@@ -162,12 +172,13 @@ class Bench:
 
 def _reliability(method: Method, log: Log) -> Floats:
     """(n,) how far each sign is trusted."""
-    size, rate = len(log.sign), TuneSettings().flip_rate
+    size = len(log.sign)
     if method.truth or method.flips == "assumed":
         return np.ones(size)
-    found = thumbs(log.user, log.sign, log.belief, users=users.USERS, flip_rate=rate)
+    belief = calibrated(log.belief, log.sign, log.shown).belief
+    found = thumbs(log.user, log.sign, belief, users=users.USERS, flip_rate=CAREFUL)
     if method.flips == "pooled":
-        return np.asarray(reliability(np.full(size, found.pooled), rate))
+        return np.asarray(reliability(np.full(size, found.pooled), CAREFUL))
     return np.asarray(found.reliability[log.user])
 
 

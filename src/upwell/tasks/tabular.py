@@ -119,6 +119,7 @@ def adapt(model: Tabular, data: Dataset, settings: TuneSettings) -> TuneSettings
         "patience": 6 if many else 15,
         "weight_decay": 0.02,
         "average": 0.97,
+        "q": 0.3,
     }
     free = {name: value for name, value in suited.items() if name not in settings.model_fields_set}
     return settings.model_copy(update=free)

@@ -57,7 +57,7 @@ UNCHANGED = 0.3
 """How much what a user left as it was counts in a correction."""
 UNKNOWN = -13.8
 """The log-probability of a tag that training rows never had: one in a million."""
-PIECES_A_STEP, STEPS = 1024, 2200
+PIECES_A_STEP, STEPS = 1024, 1700
 """Pieces that a step reads, and steps that an encoder needs to turn to tagging."""
 PIECES_A_WORD = 1.3
 FILES = ("tagging.json", "tagging.safetensors")

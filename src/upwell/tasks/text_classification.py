@@ -180,7 +180,7 @@ FEW = 2000
 SUITED: Mapping[str, dict[str, object]] = {
     "head": {
         "learning_rate": 0.003, "epochs": 40, "patience": 6, "batch_rows": 1024, "average": 0.0,
-        "weight_decay": 0.0,
+        "weight_decay": 0.0, "q": 0.3,
     },
     "lora": {
         "learning_rate": 1e-3, "epochs": 6, "patience": 2, "batch_rows": 32, "average": 0.98,
