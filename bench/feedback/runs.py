@@ -7,7 +7,7 @@ from time import perf_counter
 
 import torch
 
-from bench.feedback.methods import ALIKE, METHODS, NOTHING, ORACLE, RELIABLE
+from bench.feedback.methods import METHODS, NOTHING, ORACLE, RELIABLE
 from bench.feedback.simulate import Bench
 from bench.feedback.users import NOISES
 from bench.feedback.worlds import world
@@ -16,7 +16,7 @@ SEEDS = (0, 1, 2, 3, 4)
 TURNS = 5
 PER_TURN = {1: 900, TURNS: 600}
 """Requests of a turn, where there is one and where there are five."""
-LONG = (ALIKE, RELIABLE, ORACLE)
+LONG = (RELIABLE, ORACLE)
 """Methods that go on for five turns."""
 NOISELESS = (NOTHING, ORACLE)
 """Methods that no sign reaches: run once, the same in every noise."""

@@ -6,8 +6,8 @@ learns: with few rows the head alone, on vectors that are made once; with more, 
 
 The classes are the targets of all training rows: of labels, of what was shown, of corrections. A
 target that no training row had is impossible to it: log-probability log(1e-6), never an answer.
-The embedded default knows Chinese characters one by one, and about a third of them not at all;
-for Chinese a multilingual base is better.
+The embedded default reads Chinese one character at a time, and not all of them; for Chinese a
+multilingual base is better.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class Classifier(nn.Module):
         self.classes, self.views = classes, views
         self.index = {name: place for place, name in enumerate(classes)}
         self.head = Head(len(classes), reader.width * len(views))
+        self.pooled = nn.Identity()
         self.encoder = None
         self._still = [reader]
 
@@ -82,10 +83,10 @@ class Classifier(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(n, classes) logits of a batch that ``collate`` made."""
-        found: Tensor = self.head(self.pooled(batch))
+        found: Tensor = self.head(self.pooled(self.read(batch)))
         return found
 
-    def pooled(self, batch: Mapping[str, Tensor]) -> Tensor:
+    def read(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(n, width) vectors of length 1, in single precision."""
         if self.encoder is None:
             return batch["vectors"]
