@@ -30,8 +30,6 @@ Floats = npt.NDArray[np.float32]
 
 MINILM = "minilm"
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
-STEP = 8
-"""Batches are as wide as their longest text, rounded up to a multiple of this."""
 _CHARACTERS = 64
 """Characters a token that is kept has at most, on average: what is beyond is not even read."""
 _AT_ONCE = 64
@@ -121,15 +119,14 @@ def tokens(model: Encoder, texts: Sequence[str], longest: int) -> list[Ids]:
 
 
 def pad(arrays: Sequence[Ids], fill: int = 0) -> tuple[Tensor, Tensor]:
-    """Ids and mask, both (n, t) int64, with t the longest array's length rounded up to ``STEP``.
+    """Ids and mask, both (n, t) int64, with t the longest array's length.
 
     >>> ids, mask = pad([np.array([5, 6], np.int32), np.array([7], np.int32)])
     >>> ids.shape, mask.sum(1).tolist()
-    (torch.Size([2, 8]), [2, 1])
+    (torch.Size([2, 2]), [2, 1])
     """
     length = np.fromiter((len(array) for array in arrays), np.int64, len(arrays))
-    width = -(-int(length.max(initial=1)) // STEP) * STEP
-    mask = np.arange(width) < length[:, None]
+    mask = np.arange(int(length.max(initial=1))) < length[:, None]
     ids = np.full(mask.shape, fill, np.int64)
     if len(arrays):
         ids[mask] = np.concatenate(arrays)

@@ -36,15 +36,19 @@ def embed(base: str, texts: Sequence[str]) -> Floats:
     if path.exists():
         loaded: Floats = np.load(path, allow_pickle=False)
         return loaded
-    from upwell.tasks._encoder import shared
-    from upwell.tasks._encoder import vectors as pooled
-
-    vectors = pooled(shared(base), texts, _LONGEST)
+    vectors = _encoded(base, texts)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(f".{os.getpid()}.tmp.npy")
     np.save(aside, vectors, allow_pickle=False)
     aside.replace(path)
     return vectors
+
+
+def _encoded(base: str, texts: Sequence[str]) -> Floats:
+    # Brings torch, which hashing words does without.
+    from upwell.tasks._encoder import shared, vectors
+
+    return vectors(shared(base), texts, _LONGEST)
 
 
 def _cache() -> Path:
