@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 
-from upwell.records import Example
-from upwell.tables import Dataset, canonical_json, schema
+from upwell.tables import Dataset, canonical_json
+from upwell.tasks._drawn import drawn
 
 ROWS = {"train": 48, "validation": 16, "test": 16}
 PEOPLE = ("Anna", "Ben Smith", "Chen", "Dora Lee")
@@ -17,13 +16,7 @@ _DAY = 86_400_000_000
 
 def toy(seed: int) -> Dataset:
     """Texts with their spans; in training, some rows are ±1 on one span."""
-    rng = np.random.default_rng(seed)
-    parts = {
-        part: pa.Table.from_pylist([_row(rng, part, n) for n in range(count)], schema(Example))
-        for part, count in ROWS.items()
-    }
-    items = pa.table({"item": pa.array([], pa.string()), "text": pa.array([], pa.string())})
-    return Dataset(parts["train"], parts["validation"], parts["test"], items)
+    return drawn(seed, ROWS, _row)
 
 
 def _row(rng: np.random.Generator, part: str, number: int) -> dict[str, object]:
