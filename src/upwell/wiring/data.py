@@ -1,0 +1,78 @@
+"""Protect, clean, behaviour, dataset: what users did as one frozen snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+from upwell import rows
+from upwell.records import Json
+from upwell.stages.clean.trust import totals, trusted
+from upwell.stages.dataset.augment import augmented
+from upwell.stages.dataset.history import with_history
+from upwell.stages.dataset.items import items
+from upwell.stages.dataset.split import assign, cuts
+from upwell.store.doubts import keep_doubts
+from upwell.store.ledger import Turn
+from upwell.store.project import Project
+from upwell.tables import Dataset, micros
+from upwell.wiring.turns import Kept, Tell, task_of
+
+
+def collect(project: Project, turn: Turn, tell: Tell) -> Kept:
+    """What intake has accepted, refused and recognised so far."""
+    return dict(project.journal.counts())
+
+
+def freeze(project: Project, turn: Turn, tell: Tell) -> Kept:
+    """Protect, clean, behaviour, dataset: what users did as one snapshot of rows to learn from."""
+    with rows.workspace(project) as (space, con):
+        events = project.lake.events(con, until_seq=turn.watermark)
+        predictions = project.lake.predictions(con)
+        users = rows.permitted_users(project, "train", turn.at)
+        known = turn.as_of or turn.at
+        made = rows.written(con, space, project, events, predictions, users, known)
+        tell("dataset", 0.6, {})
+        split = project.settings.split
+        frozen = rows.frozen_span(project, made, turn.task, turn.as_of)
+        about = task_of(turn).ABOUT
+        found = rows.judgement(
+            con, space, project, events, predictions, users, made, frozen, turn.as_of, known
+        )
+        made = trusted(con, made, found.doubts, found.rated)
+        parts = assign(con, made, split, cuts(made, split, frozen, turn.as_of), about)
+        parts = _completed(con, project, parts)
+        keep_doubts(rows.doubts_path(project, turn.id), found.doubts)
+        snapshot = project.snapshots.write(
+            {**parts, "items": items(con, events)}, turn.task, turn.at, turn.watermark
+        )
+        funnel: dict[str, Json] = {
+            **rows.funnel(space, made, parts["train"]),
+            "doubts": totals(found.doubts),
+        }
+    span: list[Json] = [micros(end) for end in frozen]
+    names: dict[str, Json] = {"snapshot": snapshot.id, "test": snapshot.test, "frozen": span}
+    return {**names, "users": len(users), **funnel}
+
+
+def _completed(
+    con: DuckDBPyConnection, project: Project, parts: Mapping[str, DuckDBPyRelation]
+) -> dict[str, DuckDBPyRelation]:
+    """The parts with variants of scarce texts in train and without silence in the test.
+
+    An outcome that comes late ends a silence; a test that is frozen must not change with it.
+    """
+    settings, order, train, test = project.settings, '"user", "at", seq, id', "train", "test"
+    found = dict(parts)
+    if settings.augment.below:
+        made = con.from_arrow(augmented(con, parts[train], settings.augment))
+        found[train] = parts[train].union(made).order(order)
+    if settings.trust.maturity_days:
+        found[test] = parts[test].filter("seq >= 0").order(order)
+    return found
+
+
+def dataset(project: Project, snapshot: str) -> Dataset:
+    """The rows of a snapshot, each with the history of its user."""
+    return with_history(project.snapshots.read(snapshot), project.settings.behaviour.history)

@@ -1,0 +1,66 @@
+"""Training a turn's version, and reading any version back."""
+
+from __future__ import annotations
+
+import shutil
+
+from upwell.ports import Adaptable, Model, Task
+from upwell.records import ModelVersion
+from upwell.store.ledger import Turn
+from upwell.store.project import Project
+from upwell.wiring.data import dataset
+from upwell.wiring.turns import Kept, Tell, kept, seed_of, task_of
+
+
+def tune(project: Project, turn: Turn, tell: Tell) -> Kept:
+    """Train the turn's model version on its snapshot; keep the model and how it learned."""
+    # Training brings torch, which commands that do not train need not wait for.
+    from upwell.stages.tune.search import choose_label_share
+    from upwell.stages.tune.trainer import train
+
+    task, settings, seed = task_of(turn), project.settings.tune, seed_of(turn)
+    snapshot = str(kept(project, turn, "dataset")["snapshot"])
+    data = dataset(project, snapshot)
+    use_threads(settings.threads)
+    champion = project.ledger.champion(turn.task)
+    model = task.start(settings.base, data, seed)
+    if isinstance(task, Adaptable):
+        settings = task.adapt(model, data, settings)
+    share = choose_label_share(task, model, data, settings, seed=seed)
+    checkpoint = project.folder / project.settings.data.folder / "checkpoints" / turn.id
+    trained = train(
+        task, model, data, settings,
+        label_share=share.value, seed=seed, checkpoint=checkpoint,
+        champion=load(project, task, champion) if champion else None,
+        progress=lambda step: tell("tune", step.epoch / step.of, step.numbers),
+    )  # fmt: skip
+    path, digest = project.models.write(
+        turn.id, lambda folder: task.save(trained.model, folder), replace=True
+    )
+    recipe = settings.model_dump(mode="json") | {"label_share": share.value, "seed": seed}
+    parent = champion.id if champion else None
+    project.ledger.add_version(
+        ModelVersion(turn.id, turn.task, turn.at, parent, snapshot, recipe, None, str(path), digest)
+    )
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    return {
+        "version": turn.id,
+        "label_share": share.value,
+        "label_share_by": share.by,
+        "curve": trained.curve.to_pylist(),
+        "best_epoch": trained.best_epoch,
+        "diagnostics": trained.diagnostics,
+    }
+
+
+def use_threads(count: int) -> None:
+    """Let torch work on ``count`` CPU threads in this process, 0 for as many as it likes."""
+    import torch
+
+    if count:
+        torch.set_num_threads(count)
+
+
+def load(project: Project, task: Task, version: ModelVersion) -> Model:
+    """A version's model, from its folder as it was written."""
+    return task.load(project.models.verified(version.path, version.digest))

@@ -1,0 +1,96 @@
+"""A turn's beginning, its stages one after the other, and what each of them left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from hashlib import sha256
+from time import perf_counter
+from typing import Any, TypeAlias
+
+from upwell.errors import PluginError, StageError
+from upwell.plugins import plugin
+from upwell.ports import Task
+from upwell.records import Json
+from upwell.stages.protect.pseudonyms import Pseudonyms
+from upwell.store.ledger import Turn
+from upwell.store.project import Project
+
+Tell: TypeAlias = Callable[[str, float, Mapping[str, object]], None]
+"""Progress: the stage, the share of it that is done, and numbers to show."""
+Kept: TypeAlias = Mapping[str, Json]
+"""What a stage leaves under its turn's id."""
+Stage: TypeAlias = Callable[[Project, Turn, Tell], Kept]
+
+
+def begin(project: Project, as_of: datetime | None, seed: int, now: datetime) -> Turn:
+    """The turn that was left unfinished, else a new one over all that was captured so far.
+
+    Raises StageError ``loop.nothing_new`` when the last turn saw the same events and consents up
+    to the same moment, with the same settings and seed: it would end with the same model.
+    """
+    task = project.settings.project.task
+    unfinished = project.ledger.unfinished_turn(task)
+    if unfinished:
+        return unfinished
+    drain(project)
+    turns = project.ledger.turns(task)
+    watermark, options = project.lake.watermark(), _options(project, seed)
+    if turns and project.ledger.stage_result(turns[-1].id, "release") and (
+        turns[-1].watermark, turns[-1].as_of, turns[-1].options,
+    ) == (watermark, as_of, options):  # fmt: skip
+        raise StageError("loop.nothing_new", turn=turns[-1].id, events=watermark)
+    return project.ledger.open_turn(f"{task}-{len(turns)}", task, now, watermark, as_of, options)
+
+
+def _options(project: Project, seed: int) -> Mapping[str, Json]:
+    """What a turn depends on besides the events it may see."""
+    settings = sha256(project.settings.model_dump_json().encode()).hexdigest()
+    consents = project.journal.counts()["consents"]
+    return {"seed": seed, "settings": settings, "consents": consents}
+
+
+def drain(project: Project) -> int:
+    """Move what is new in the journal into the lake, under pseudonyms; the rows moved."""
+    return project.lake.drain(Pseudonyms(project.key).protect)
+
+
+def once(project: Project, turn: Turn, tell: Tell, name: str, stage: Stage) -> None:
+    """Run a stage of the turn, unless the turn has its result already."""
+    if project.ledger.stage_result(turn.id, name) is None:
+        began = perf_counter()
+        tell(name, 0.0, {})
+        with _ended_if_refused(project, turn):
+            made = stage(project, turn, tell)
+        kept = {**made, "seconds": round(perf_counter() - began, 3)}
+        project.ledger.record_stage(turn.id, name, kept, turn.at)
+    tell(name, 1.0, {})
+
+
+@contextmanager
+def _ended_if_refused(project: Project, turn: Turn) -> Iterator[None]:
+    """End a turn whose rows cannot be used: what is captured later can only enter a new one."""
+    try:
+        yield
+    except (PluginError, StageError):
+        project.ledger.close_turn(turn.id, turn.at)
+        raise
+
+
+def kept(project: Project, turn: Turn, stage: str) -> Mapping[str, Any]:
+    """What an earlier stage of the turn recorded."""
+    result = project.ledger.stage_result(turn.id, stage)
+    if result is None:
+        raise StageError("loop.stage_missing", turn=turn.id, stage=stage)
+    return result
+
+
+def task_of(turn: Turn) -> Task:
+    """The task that the turn teaches."""
+    return plugin("tasks", turn.task)
+
+
+def seed_of(turn: Turn) -> int:
+    """The seed that the turn was begun with."""
+    return int(str(turn.options["seed"]))
