@@ -14,8 +14,8 @@ from bench.feedback.worlds import world
 
 SEEDS = (0, 1, 2, 3, 4)
 TURNS = 5
-PER_TURN = {1: 900, TURNS: 600}
-"""Requests of a turn, where there is one and where there are five."""
+PER_TURN = 900
+"""Requests of a turn."""
 LONG = (RELIABLE, ORACLE)
 """Methods that go on for five turns."""
 NOISELESS = (NOTHING, ORACLE)
@@ -45,7 +45,7 @@ def runs(name: str, seed: int) -> list[Run]:
         for method in methods:
             noises = ("clean",) if method in NOISELESS else tuple(NOISES)
             for noise in noises:
-                learned = bench.run(METHODS[method], noise, turns, PER_TURN[turns])
+                learned = bench.run(METHODS[method], noise, turns, PER_TURN)
                 told = (learned.accuracy, learned.seconds, learned.diverged)
                 same = NOISES if method in NOISELESS else (noise,)
                 found += [Run(name, seed, one, turns, method, *told) for one in same]

@@ -16,12 +16,14 @@ from bench.feedback.users import Floats, Ints
 from bench.feedback.worlds import TABLE, Rows, World
 from upwell.errors import StageError
 from upwell.plugins import plugin
-from upwell.ports import Adaptable, Task
+from upwell.ports import Adaptable, Model, Task
 from upwell.records import Example
 from upwell.settings import TuneSettings
 from upwell.stages.clean.calibrate import calibrated
 from upwell.stages.clean.reliability import reliability, thumbs
 from upwell.stages.tune import weights
+from upwell.stages.tune.objective import likelihood
+from upwell.stages.tune.shown import Shown
 from upwell.stages.tune.trainer import train
 from upwell.tables import Dataset, schema
 
@@ -127,6 +129,7 @@ class Bench:
         held = log.input % HELD_OUT == 0
         learned = pa.concat_tables([self.labels, rows.filter(pa.array(~held))])
         data = Dataset(learned, rows.filter(pa.array(held)), EMPTY, EMPTY)
+        deployed = self.model
         self._reset()
         if method.afresh:
             self.model = self.task.start("minilm", data, self.seed)
@@ -136,7 +139,21 @@ class Bench:
             train(self.task, self.model, data, settings, label_share=share, seed=self.seed)
         except StageError:
             return True
+        if method.afresh and self._fit(deployed, data, settings) <= self._fit(
+            self.model, data, settings
+        ):
+            self.model = deployed
         return False
+
+    def _fit(self, model: Model, data: Dataset, settings: TuneSettings) -> float:
+        """Mean −log P of the held-out signs, by which early stopping chooses too."""
+        held = data.validation
+        model.eval()
+        with torch.no_grad():
+            log_prob = self.task.log_prob(model, self.task.collate(model, held)).double()
+        sign, trust = (torch.tensor(np.asarray(held[n])).double() for n in ("sign", "reliability"))
+        one = torch.ones_like(sign)
+        return float(likelihood(Shown(log_prob, sign, one, trust, one), settings).mean())
 
     def _reset(self) -> None:
         self.model = self.first
