@@ -1,6 +1,7 @@
-"""Variants of the texts of scarce answers: random swap and random deletion.
+"""Variants of the texts of scarce answers: said otherwise, random swap and random deletion.
 
-Two of the four operations of EDA (Wei & Zou 2019); the others need a dictionary. A variant is a
+Two of the four operations of EDA (Wei & Zou 2019); the others need a dictionary. Where somebody
+can say a text otherwise (back-translation), that is its first variant. A variant is a
 row to learn from like the one it came from, with its answer, sign, weight and sources, so that
 consent, erasure and lineage hold for it too. Only the rows that are given are varied: give it the
 train part alone, and nothing crosses the split.
@@ -9,7 +10,9 @@ train part alone, and nothing crosses the split.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -17,6 +20,9 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from upwell.settings import AugmentSettings
+
+Rewrite: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
+"""Texts said otherwise, in order."""
 
 MARK = "#augment-"
 _UNSPACED = re.compile("[\u3400-\u9fff\u3040-\u30ff]")
@@ -36,16 +42,23 @@ FROM learned JOIN classes USING (target) ORDER BY target, id
 
 
 def augmented(
-    con: DuckDBPyConnection, rows: DuckDBPyRelation, settings: AugmentSettings
+    con: DuckDBPyConnection,
+    rows: DuckDBPyRelation,
+    settings: AugmentSettings,
+    rewrite: Rewrite | None = None,
 ) -> pa.Table:
     """Variants (columns of ``rows``) that fill each scarce answer up to ``settings.below`` rows.
 
     Scarce is an answer with at least 2 rows: what stands once may be a text of its own and no
     class. Variants are spread evenly over an answer's rows; their ids end in ``#augment-1`` and so
-    on. Equal rows and seed give equal variants. A text of fewer than two words has none.
+    on. Equal rows and seed give equal variants. A text of fewer than two words has none but what
+    ``rewrite`` makes of it, which is a row's first variant where it differs.
     """
     found = con.sql(_SCARCE, params={"below": settings.below}).to_arrow_table()
-    made = [row for source in found.to_pylist() for row in _variants_of(source, settings)]
+    sources = found.to_pylist()
+    texts = sorted({str(row["input"]) for row in sources if _wanted(row, settings.below)})
+    otherwise = dict(zip(texts, rewrite(texts), strict=True)) if rewrite and texts else {}
+    made = [row for source in sources for row in _variants_of(source, settings, otherwise)]
     return pa.Table.from_pylist(made, schema=found.schema).select(rows.columns)
 
 
@@ -68,17 +81,24 @@ def variant(text: str, change: float, rng: np.random.Generator) -> str:
     return text
 
 
-def _variants_of(row: dict[str, object], settings: AugmentSettings) -> list[dict[str, object]]:
-    """The variants that one row contributes to its answer."""
-    below, size, place = settings.below, int(str(row["size"])), int(str(row["place"]))
+def _wanted(row: Mapping[str, object], below: int) -> int:
+    """How many variants a row contributes to its answer."""
+    size, place = int(str(row["size"])), int(str(row["place"]))
     share, rest = divmod(below - size, size)
+    return share + (place < rest)
+
+
+def _variants_of(
+    row: Mapping[str, object], settings: AugmentSettings, otherwise: Mapping[str, str]
+) -> list[dict[str, object]]:
+    """The variants of one row; ``otherwise`` has its text as somebody else would say it."""
     text, key, made = str(row["input"]), str(row["id"]), []
     seen = {text}
-    for number in range(1, share + (place < rest) + 1):
+    for number in range(1, _wanted(row, settings.below) + 1):
         rng = np.random.default_rng([settings.seed, crc32(key.encode()), number])
-        for _ in range(_TRIES):
-            other = variant(text, settings.change, rng)
-            if other not in seen:
+        drawn = (variant(text, settings.change, rng) for _ in range(_TRIES))
+        for other in chain([otherwise.get(text, "")], drawn):
+            if other and other not in seen:
                 seen.add(other)
                 made.append({**row, "id": f"{key}{MARK}{number}", "input": other})
                 break
