@@ -4,7 +4,8 @@ Banking77 (77 intents) and TREC (6 kinds of question), the same shots of the tra
 same MiniLM folder, the official test. SetFit runs by its documented defaults. On Banking77 these
 would be some 375,000 pairs of texts (a day on one core), so there it is given ``num_iterations``
 = 20, the number of its paper (Tunstall et al. 2022). Both use one thread. Intervals are paired
-bootstraps over the test's texts, the means of the seeds.
+bootstraps over the test's texts, the means of the seeds; how many there were stands in each name.
+The runs are kept in ``results/few-runs.json``, so that one set can be run again alone.
 
 ``python -m bench.few [--sets trec,banking77] [--seeds 3]``
 """
@@ -30,7 +31,7 @@ from pyarrow import parquet as pq
 
 from bench import protocol
 from bench.peers import setfit_environment
-from bench.rows import Row, publish
+from bench.rows import RESULTS, Row, publish
 from upwell.records import Example
 from upwell.settings import TuneSettings
 from upwell.stages.tune.trainer import train
@@ -45,6 +46,9 @@ FILES = {
     "banking77": ("intents-en/intents.parquet", "banking77"),
 }
 OPTIONS: Mapping[str, Mapping[str, int]] = {"trec": {}, "banking77": {"num_iterations": 20}}
+SEEDS: Mapping[str, int] = {"trec": 3, "banking77": 1}
+"""SetFit takes about two CPU minutes a seed on TREC, and half an hour on Banking77."""
+RUNS = RESULTS / "few-runs.json"
 DATA = Path(os.environ.get("UPWELL_DATA") or Path(__file__).parents[2] / "shared" / "data")
 _SCRIPT = Path(__file__).parent / "peers" / "run_setfit.py"
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -133,7 +137,7 @@ def compared(name: str, ours: list[Mark], theirs: list[Mark]) -> list[Row]:
     """Accuracies, the paired difference with its interval, and training times of one set."""
     mine, other = (np.mean([mark.right for mark in marks], axis=0) for marks in (ours, theirs))
     gain = protocol.paired_interval(mine, other, 0)
-    label = f"{name} {SHOTS} a class"
+    label = f"{name} {SHOTS} a class, {len(ours)} seed{'s' if len(ours) > 1 else ''}"
     rows = [
         Row(f"{label}, upwell accuracy", float(mine.mean())),
         Row(f"{label}, setfit accuracy", float(other.mean())),
@@ -148,24 +152,63 @@ def compared(name: str, ours: list[Mark], theirs: list[Mark]) -> list[Row]:
     return rows
 
 
+def run(name: str, seeds: int) -> dict[str, list[Mark]]:
+    """Both methods on the same shots of a set, seed by seed."""
+    table = rows_of(name)
+    marks: dict[str, list[Mark]] = {"upwell": [], "setfit": []}
+    for seed in range(seeds):
+        shots, test = drawn(table, seed)
+        marks["upwell"].append(upwell(shots, test, seed))
+        print(f"{name} {seed}: upwell {marks['upwell'][-1].right.mean():.4f}", flush=True)
+        marks["setfit"].append(setfit(name, shots, test, seed))
+        print(f"{name} {seed}: setfit {marks['setfit'][-1].right.mean():.4f}", flush=True)
+    return marks
+
+
+def keep(name: str, marks: Mapping[str, list[Mark]]) -> None:
+    """Write the runs of a set in place of its earlier ones; ``right`` is a text of 0 and 1."""
+    told = json.loads(RUNS.read_text(encoding="utf-8")) if RUNS.exists() else {}
+    told[name] = {
+        method: [
+            {
+                "right": "".join(str(int(one)) for one in mark.right),
+                "seconds": mark.seconds,
+                "cpu_seconds": mark.cpu_seconds,
+            }
+            for mark in of
+        ]
+        for method, of in marks.items()
+    }
+    RUNS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def kept() -> dict[str, dict[str, list[Mark]]]:
+    """The runs on file, by set and method."""
+    told = json.loads(RUNS.read_text(encoding="utf-8"))
+    return {
+        name: {
+            method: [
+                Mark(np.array(list(one["right"]), np.float64), one["seconds"], one["cpu_seconds"])
+                for one in of
+            ]
+            for method, of in told[name].items()
+        }
+        for name in FILES
+        if name in told
+    }
+
+
 def main() -> None:
-    """Run the chosen sets and seeds, then publish."""
+    """Run the chosen sets, then publish them with those on file."""
     asked = argparse.ArgumentParser()
-    asked.add_argument("--sets", default="trec,banking77")
-    asked.add_argument("--seeds", type=int, default=3)
+    asked.add_argument("--sets", default=",".join(FILES))
+    asked.add_argument("--seeds", type=int, help=f"of each set; {dict(SEEDS)} unless given")
     told = asked.parse_args()
     torch.set_num_threads(1)
-    rows: list[Row] = []
     for name in told.sets.split(","):
-        table, ours, theirs = rows_of(name), [], []
-        for seed in range(told.seeds):
-            shots, test = drawn(table, seed)
-            ours.append(upwell(shots, test, seed))
-            print(f"{name} {seed}: upwell {ours[-1].right.mean():.4f}", flush=True)
-            theirs.append(setfit(name, shots, test, seed))
-            print(f"{name} {seed}: setfit {theirs[-1].right.mean():.4f}", flush=True)
-        rows += compared(name, ours, theirs)
-    publish("few", rows)
+        keep(name, run(name, told.seeds or SEEDS[name]))
+    rows = [compared(name, of["upwell"], of["setfit"]) for name, of in kept().items()]
+    publish("few", [row for of in rows for row in of])
 
 
 if __name__ == "__main__":

@@ -114,6 +114,19 @@ class Discerning(Protocol):
         ...
 
 
+@runtime_checkable
+class Correcting(Protocol):
+    """What a task about answers may offer besides: saying what a correction teaches."""
+
+    def corrected(self, shown: str, right: str) -> str:
+        """The target to learn where a user made ``right`` of the answer ``shown``.
+
+        It says that ``right`` is right, and may say how much each part of it counts. Without this
+        capability ``right`` itself is learned. Rows that judge always hold ``right``.
+        """
+        ...
+
+
 class Feedback(Protocol):
     """Turns one kind of event into signals."""
 

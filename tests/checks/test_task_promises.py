@@ -204,6 +204,11 @@ class Boastful(HonestTask):
         return {"champion": super().baselines(data, rows, k)["always"]}
 
 
+class Stubborn(HonestTask):
+    def corrected(self, shown: str, right: str) -> str:
+        return shown
+
+
 @pytest.mark.parametrize(
     ("promise", "task"),
     [
@@ -222,6 +227,7 @@ class Boastful(HonestTask):
         (tasks.the_right_answer_marks_best, Contrary()),
         (tasks.nothing_in_nothing_out, Eager()),
         (tasks.baselines_are_answers, Boastful()),
+        (tasks.what_a_correction_teaches_is_right, Stubborn()),
     ],
 )
 def test_a_promise_catches_its_bug(

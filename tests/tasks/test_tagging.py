@@ -80,6 +80,13 @@ def test_what_a_shortened_span_loses_counts_in_full() -> None:
     assert json.loads(found)["spans"] == [[14, 17, "LOC", 1.0], [17, 22, "", 1.0]]
 
 
+@pytest.mark.parametrize(
+    "right", ['{"rest":0,"spans":[[14,17,"LOC"]]}', '{"spans":[[14,17,"LOC",0.5]]}']
+)
+def test_a_right_answer_that_says_what_counts_stands_as_it_is(right: str) -> None:
+    assert tagging.corrected('{"spans":[[0,4,"PER"]]}', right) == right
+
+
 def test_a_span_without_a_word_says_nothing() -> None:
     beyond, between = '{"rest":0,"spans":[[99,104,"LOC"]]}', '{"rest":0,"spans":[[4,5,"LOC"]]}'
     assert log_prob(TEXT, beyond, between) == [0.0, 0.0]

@@ -7,6 +7,7 @@ import os
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -85,13 +86,19 @@ def test_words_meet_the_slots_of_users() -> None:
 @pytest.mark.parametrize(("name", "least"), [("resume", 0.4), ("restaurant", 0.4)])
 def test_a_few_real_texts_teach_a_tagger_from_scratch(name: str, least: float) -> None:
     marked = sentences("ner-zh/resume.train.char.bmes.gz", "") if name == "resume" else utterances()
-    known, asked = rows(marked[:300]), rows(marked[-100:])
+    assert np.mean([learned(marked, seed) for seed in range(3)]) > least
+
+
+def learned(marked: Marked, seed: int) -> float:
+    """F1 on 400 texts of what 300 others taught, drawn: a file's ends speak of different things."""
+    drawn = [marked[n] for n in np.random.default_rng(seed).permutation(len(marked))[:700]]
+    known, asked = rows(drawn[:300]), rows(drawn[300:])
     data = Dataset(known, known.slice(0, 0), asked, pa.table({}))
-    model = tagging.start("", data, 0)
+    model = tagging.start("", data, seed)
     settings = tagging.adapt(model, data, TuneSettings(base="", epochs=12))
-    train(tagging, model, data, settings, label_share=1.0, seed=0)
+    train(tagging, model, data, settings, label_share=1.0, seed=seed)
     said = [one[0] for one in tagging.answer(model, asked, 1)["output"].to_pylist()]
-    assert tagging.strict_f1(asked["target"].to_pylist(), said).f1 > least
+    return tagging.strict_f1(asked["target"].to_pylist(), said).f1
 
 
 def rows(marked: Marked) -> pa.Table:

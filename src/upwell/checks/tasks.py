@@ -10,7 +10,7 @@ import torch
 from pyarrow import compute as pc
 
 from upwell.checks._require import require, require_schema
-from upwell.ports import Baselined, Model, Task
+from upwell.ports import Baselined, Correcting, Discerning, Model, Task
 from upwell.records import Example
 from upwell.tables import Dataset, schema
 from upwell.words import catalogue
@@ -177,6 +177,23 @@ def baselines_are_answers(task: Task, folder: Path) -> None:
         require(said.num_rows == data.test.num_rows, f"{name}: {said.num_rows}")
         marks = task.mark(data.test, said)
         require(marks.num_rows == data.test.num_rows, f"{name}: {marks.num_rows}")
+
+
+def what_a_correction_teaches_is_right(task: Task, folder: Path) -> None:
+    """Where a task says what a correction teaches, the right answer is right by it as well."""
+    if task.ABOUT != "answer" or not isinstance(task, Correcting):
+        return
+    rows = _toy(task).test
+    targets = rows["target"].to_pylist()
+    shown = [*targets[1:], targets[0]]
+    taught = [task.corrected(one, right) for one, right in zip(shown, targets, strict=True)]
+    place = rows.schema.get_field_index("target")
+    learned = rows.set_column(place, rows.schema.field(place), pa.array(taught))
+    if isinstance(task, Discerning):
+        require(pc.all(task.readable(learned)).as_py(), taught[0])
+    right = pa.table({"output": [[target] for target in targets]})
+    require(task.mark(learned, right).equals(task.mark(rows, right)), f"{taught[0]} ≠ {targets[0]}")
+    require(bool(torch.isfinite(_log_prob(task, _model(task), learned)).all()), "∞")
 
 
 def _toy(task: Task) -> Dataset:
