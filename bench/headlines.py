@@ -37,11 +37,11 @@ class Process:
     """Layers read; variance and reach of what is meant; variances of style, images and noise."""
 
     layers: tuple[int, ...] = (0, 4, 5)
-    variance: float = 0.1
+    variance: float = 0.3
     reach: float = 0.5
     style: float = 0.005
     image: float = 0.05
-    noise: float = 0.03
+    noise: float = 0.1
 
 
 class Scores(nn.Module):
@@ -114,11 +114,12 @@ class Headlines:
         model = Scores(self.process, raw, raw.shape[1] - self.styles.shape[1])
         with torch.inference_mode():
             near = model.kernel(raw).numpy()
-        covariance = near[np.ix_(at, at)] + TEST_VARIANCE * (tests[:, None] == tests[None])
+        covariance = near[np.ix_(at, at)]
+        covariance += np.float32(TEST_VARIANCE) * (tests[:, None] == tests[None])
         noise = 1 / (clicks + 0.5) + self.process.noise + self.process.image * several / images
         covariance[np.diag_indices(len(at))] += noise
         rate = np.log((clicks + 0.5) / (shown + 1))
-        factor = cho_factor(covariance.astype(np.float32), lower=True, check_finite=False)
+        factor = cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
         solved = cho_solve(factor, (rate - rate.mean()).astype(np.float32), check_finite=False)
         weight = np.bincount(at, solved, len(names)).astype(np.float32)
         model.weight.data.copy_(torch.from_numpy(weight))

@@ -1,9 +1,9 @@
 """Randomised headline tests replayed as click feedback: what was learned picks the next headline.
 
 Upworthy tested headlines on readers drawn at random (Matias et al. 2021, the Upworthy Research
-Archive). Weeks up to the 70 % quantile of the arms' weeks are learned from first; then, every
-four weeks, the model has learned from all tests that ended before and picks a headline for each
-test that follows. Judged on pairs of different headlines of one test whose click rates differ
+Archive). Weeks up to the 70 % quantile of the arms' weeks are learned from first; then, week
+by week, the model has learned from all tests that ended before and picks a headline for each test
+of the week. Judged on pairs of different headlines of one test whose click rates differ
 with |z| > 1.96, and on the click rate of the picked headlines against a random choice; no test
 is on both sides. Choices (layers, reach, noise) were made on weeks before the quantile.
 """
@@ -26,7 +26,7 @@ from bench.style import style
 from upwell.records import Example
 from upwell.tables import Dataset, schema
 
-CUT, EVERY = 0.7, 4
+CUT = 0.7
 SIGNIFICANT, WORTH_LEARNING = 1.96, 1.0
 RESAMPLES = 2000
 BAR = 0.72
@@ -37,10 +37,11 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """The arms of all tests, a column each; ``week`` is the place of the test's first week."""
+    """The arms of all tests, a column each; a test began in ``week`` and ``ended`` (places)."""
 
     test: Ints
     week: Ints
+    ended: Ints
     text: Ints
     image: npt.NDArray[np.object_]
     shown: Doubles
@@ -67,12 +68,13 @@ def load() -> Arms:
     table = pq.read_table(data_file(data_folder()))
     weeks = table["test_week"].to_numpy()
     tests = table["clickability_test_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    first = np.full(tests.max() + 1, weeks.max())
+    first, last = np.full(tests.max() + 1, weeks.max()), np.zeros(tests.max() + 1, np.int64)
     np.minimum.at(first, tests, weeks)
+    np.maximum.at(last, tests, weeks)
     known, week = np.unique(first, return_inverse=True)
     texts, text = np.unique(np.array(table["headline"].to_pylist()), return_inverse=True)
     return Arms(
-        tests.astype(np.int64), week[tests], text,
+        tests.astype(np.int64), week[tests], np.searchsorted(known, last)[tests], text,
         np.array(table["eyecatcher_id"].to_pylist(), dtype=object),
         table["impressions"].to_numpy().astype(np.float64),
         table["clicks"].to_numpy().astype(np.float64),
@@ -109,8 +111,8 @@ def examples(arms: Arms, chosen: Bools) -> pa.Table:
 
 
 def scores(task: Headlines, arms: Arms, before: int, wanted: Bools) -> Doubles:
-    """(arms,) scores of the ``wanted``, learned from the tests of weeks before ``before``."""
-    learned = examples(arms, arms.week < before)
+    """(arms,) scores of the ``wanted``, learned from the tests that ended before ``before``."""
+    learned = examples(arms, arms.ended < before)
     model = task.start("", Dataset(learned, learned[:0], learned[:0], learned[:0]), 0)
     rows = _asked(arms, wanted)
     found = np.full(len(arms.test), np.nan)
@@ -122,8 +124,8 @@ def scores(task: Headlines, arms: Arms, before: int, wanted: Bools) -> Doubles:
 def replayed(task: Headlines, arms: Arms) -> Doubles:
     """(arms,) scores of all later arms, each by the model of its time."""
     found = np.full(len(arms.test), np.nan)
-    for week in range(arms.cut, int(arms.week.max()) + 1, EVERY):
-        wanted = (arms.week >= week) & (arms.week < week + EVERY)
+    for week in range(arms.cut, int(arms.week.max()) + 1):
+        wanted = arms.week == week
         if wanted.any():
             found[wanted] = scores(task, arms, week, wanted)[wanted]
     return found
@@ -134,7 +136,7 @@ def probe(vectors: Floats, arms: Arms, found: Pairs) -> Doubles:
     from sklearn.linear_model import LogisticRegression
 
     last = vectors[:, -1] / np.linalg.norm(vectors[:, -1], axis=1, keepdims=True)
-    known = (arms.week[found.one] < arms.cut) & (np.abs(found.z) > WORTH_LEARNING)
+    known = (arms.ended[found.one] < arms.cut) & (np.abs(found.z) > WORTH_LEARNING)
     apart = last[arms.text[found.one[known]]] - last[arms.text[found.other[known]]]
     better = found.z[known] > 0
     model = LogisticRegression(fit_intercept=False, max_iter=1000)
@@ -205,7 +207,7 @@ def click_rows(arms: Arms, by: dict[str, Doubles]) -> list[Row]:
     return rows
 
 
-FIXED, REPLAYED = "upwell, learned once", f"upwell, relearned every {EVERY} weeks"
+FIXED, REPLAYED = "upwell, learned once", "upwell, relearned every week"
 PROBE, LENGTH = "frozen MiniLM + logistic regression", "length alone"
 
 
