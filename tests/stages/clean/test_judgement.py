@@ -58,19 +58,27 @@ def told(con: DuckDBPyConnection) -> Told:
     )
 
 
-def test_by_default_nothing_about_items_is_doubted(
+def test_by_default_only_what_one_user_pushes_is_doubted_about_items(
     con: DuckDBPyConnection, told: Told, tmp_path: Path
 ) -> None:
     found = judge_signals(con, tmp_path, told, TrustSettings(), 0.05)
-    assert found.doubts.fetchall() == []
+    assert set(found.doubts.to_arrow_table()["code"].to_pylist()) == {"clean.pushed"}
     assert found.rated is None
+
+
+def test_where_nothing_is_to_be_doubted_nothing_is(
+    con: DuckDBPyConnection, told: Told, tmp_path: Path
+) -> None:
+    found = judge_signals(con, tmp_path, told, TrustSettings(about="nothing"), 0.05)
+    assert found.doubts.fetchall() == []
 
 
 def test_what_is_learned_from_is_weighed_and_what_is_judged_is_not(
     con: DuckDBPyConnection, told: Told, tmp_path: Path
 ) -> None:
     settings = TrustSettings(position="estimate", selection="estimate")
-    doubts = judge_signals(con, tmp_path, told, settings, 0.05).doubts.to_arrow_table()
+    found = judge_signals(con, tmp_path, told, settings, 0.05).doubts
+    doubts = found.filter("code <> 'clean.pushed'").to_arrow_table()
     assert set(doubts["code"].to_pylist()) == {"clean.position", "clean.selection"}
     judged = {seq for (seq,) in told.rows.filter(told.judged).select("seq").fetchall()}
     assert judged

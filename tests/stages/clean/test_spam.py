@@ -102,3 +102,12 @@ def test_the_cap_is_spread_evenly_over_time(con: DuckDBPyConnection, hear: Hear)
     assert kept == [3, 7, 11, 15, 19]
     assert found[0] == ("clean.cap", 0.0, {"n": 20.0, "limit": 5.0})
     assert not codes(beyond(con, said, 20))
+
+
+def test_one_user_who_says_no_ten_thousand_times_makes_nobody_else_odd(
+    con: DuckDBPyConnection, hear: Hear
+) -> None:
+    kind = [(f"kind{user}", 1, f"k{user}-{n}", 60.0 * n) for user in range(3) for n in range(110)]
+    robot = [("robot", -1, f"r{n}", 60.0 * n) for n in range(10_000)]
+    found = monotone(con, hear([*crowd(100, 15, agree=0.95), *kind, *robot]), 100)
+    assert {user for (user,) in found.select("user").distinct().fetchall()} == {"robot"}

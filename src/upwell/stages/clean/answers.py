@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.special import betaincinv
+from scipy.special import betaincinv, logsumexp
 
 from upwell.errors import StageError
 
@@ -148,6 +148,19 @@ def interval(mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
     weight = np.maximum(inside * (1 - inside) / np.maximum(variance, 1e-12) - 1, 1e-3)
     a, b = inside * weight, (1 - inside) * weight
     return betaincinv(a, b, 0.025), betaincinv(a, b, 0.975)
+
+
+def belonging(kind: Floats, marginal: Floats) -> tuple[Floats, float]:
+    """The E-step of a mixture of kinds of raters, and the evidence of all raters, in nats.
+
+    ``kind`` (raters, k) is the share of each rater in each kind so far, ``marginal`` (raters, k)
+    the logarithm of the probability of a rater's answers in each kind. A kind that nobody is of
+    keeps one imagined rater.
+    """
+    share = (kind.sum(0) + 1.0) / (kind.shape[0] + kind.shape[1])
+    joint = np.log(share) + marginal
+    total = logsumexp(joint, axis=1)
+    return np.exp(joint - total[:, None]), float(total.sum())
 
 
 def _codes(name: str, column: npt.ArrayLike) -> Ints:

@@ -8,9 +8,9 @@ and many classes can bear; the fit is that of ``confusion``, with two outcomes i
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import digamma, gammaln, logsumexp
+from scipy.special import digamma, gammaln
 
-from upwell.stages.clean.answers import Answers, Bools, Floats
+from upwell.stages.clean.answers import Answers, Bools, Floats, belonging
 from upwell.stages.clean.confusion import STRONGEST, TYPICAL_RIGHT, TYPICAL_WEIGHT
 
 _START = 10.0
@@ -37,16 +37,13 @@ class Coins:
     def learn(self, posterior: Floats) -> float:
         """Take in (items, classes) beliefs; returns the raters' part of the evidence, in nats."""
         self._count(posterior)
-        kinds = len(self.alpha)
-        share = (self.kind.sum(0) + 1.0) / (self.answers.raters + kinds)
-        joint = np.log(share) + np.stack([self._marginal(a) for a in self.alpha], axis=1)
-        total = logsumexp(joint, axis=1)
-        self.kind = np.exp(joint - total[:, None])
+        marginal = np.stack([self._marginal(a) for a in self.alpha], axis=1)
+        self.kind, evidence = belonging(self.kind, marginal)
         self._edge = self._expected_edge()
         self._steps += 1
         if self._steps > 2:
-            self.alpha = np.stack([self._fitted(g) for g in range(kinds)])
-        return float(total.sum()) + float((self.mistakes * np.log(self.wrong)).sum())
+            self.alpha = np.stack([self._fitted(g) for g in range(len(self.alpha))])
+        return evidence + float((self.mistakes * np.log(self.wrong)).sum())
 
     def scores(self) -> Floats:
         """(items, classes): what the answers add to each class, in nats, up to a constant an item.

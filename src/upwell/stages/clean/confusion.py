@@ -10,9 +10,9 @@ and Θ are learned from the answers alone: expected counts with Θ integrated ou
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import digamma, gammaln, logsumexp
+from scipy.special import digamma, gammaln
 
-from upwell.stages.clean.answers import Answers, Bools, Floats
+from upwell.stages.clean.answers import Answers, Bools, Floats, belonging
 
 TYPICAL_RIGHT, TYPICAL_WEIGHT = 0.8, 10.0
 """One imagined rater stands by every kind: 10 answers on each class, 8 right (a Beta(8, 2))."""
@@ -52,16 +52,13 @@ class Confusions:
     def learn(self, posterior: Floats) -> float:
         """Take in (items, classes) beliefs; returns the raters' part of the evidence, in nats."""
         self._count(posterior)
-        kinds = self.alpha.shape[0]
-        share = (self.kind.sum(0) + 1.0) / (self.answers.raters + kinds)
-        joint = np.log(share) + np.stack([self._marginal(a) for a in self.alpha], axis=1)
-        total = logsumexp(joint, axis=1)
-        self.kind = np.exp(joint - total[:, None])
+        marginal = np.stack([self._marginal(a) for a in self.alpha], axis=1)
+        self.kind, evidence = belonging(self.kind, marginal)
         self._table = self._expected_logs()
         self._steps += 1
         if self._steps > 2:
-            self.alpha = np.stack([self._fitted(g) for g in range(kinds)])
-        return float(total.sum())
+            self.alpha = np.stack([self._fitted(g) for g in range(len(self.alpha))])
+        return evidence
 
     def scores(self) -> Floats:
         """(items, classes): what the answers add to each class, in nats."""

@@ -15,9 +15,12 @@ from duckdb import (
 )
 
 from upwell.settings import TrustSettings
-from upwell.stages.clean import position, selection, trust
+from upwell.stages.clean import position, rings, selection, trust
+from upwell.stages.clean.acts import acts
+from upwell.stages.clean.campaign import pushed
 from upwell.stages.clean.consistency import DOUBTS
 from upwell.stages.clean.delay import immature
+from upwell.stages.clean.lift import triggers
 from upwell.stages.clean.rated import doubted_users, rated
 
 _TASKS = {"answers": ("answer",), "everything": ("answer", "item", "value"), "nothing": ()}
@@ -74,6 +77,11 @@ def judge_signals(
     if told.about in _TASKS[settings.about]:
         doubts, rates = _of_users(con, space, told, settings, flip_rate)
         found += doubts
+    elif settings.about != "nothing":
+        heard = trust.heard(con, told.rows, told.judged, told.as_of)
+        found.append(_of_crowds(con, space, heard, told, settings))
+    if told.about == "answer" and settings.about != "nothing" and settings.triggers != "off":
+        found.append(_of_triggers(con, space, told, found))
     if told.silences is not None:
         found.append(_of_permitted(con, immature(told.silences, told.now), told.permitted))
     found += _weighed(con, told, settings)
@@ -89,14 +97,45 @@ def _of_users(
     """Doubts about what users say, and their reliability where it is asked for."""
     heard = trust.heard(con, told.rows, told.judged, told.as_of)
     doubts = trust.doubted(con, space, heard, settings)
+    left = trust.undoubted(con, heard, doubts)
+    crowds = _of_crowds(con, space, left, told, settings)
+    doubts = doubts.union(crowds)
     if settings.reliability == "off":
         return [doubts], None
-    left = trust.undoubted(con, heard, doubts)
+    left = trust.undoubted(con, left, crowds)
     rates = rated(con, left, told.signals, told.predictions, flip_rate)
     if rates is None:
         return [doubts], None
     kept = trust.stored(con, rates, space / "rated.parquet")
     return [doubts, doubted_users(kept)], kept
+
+
+def _of_crowds(
+    con: DuckDBPyConnection,
+    space: Path,
+    left: DuckDBPyRelation,
+    told: Told,
+    settings: TrustSettings,
+) -> DuckDBPyRelation:
+    """Doubts about single users who push one thing, and accounts that act together."""
+    said = trust.stored(con, acts(con, left, told.rows, told.events), space / "acts.parquet")
+    found = pushed(con, said, settings.pushed)
+    if settings.crowds != "off":
+        for crowd in (rings.surging(con, said, told.about), rings.lockstep(con, said)):
+            found = found.union(crowd.select(*DOUBTS))
+    return trust.stored(con, found.select(*DOUBTS), space / "crowds.parquet")
+
+
+def _of_triggers(
+    con: DuckDBPyConnection, space: Path, told: Told, doubts: list[DuckDBPyRelation]
+) -> DuckDBPyRelation:
+    """Doubts about learned rows whose answer hangs on a rare sequence of words."""
+    left = told.rows.filter(~told.judged)
+    if told.as_of is not None:
+        left = left.filter(ColumnExpression("at") < ConstantExpression(told.as_of))
+    for one in doubts:
+        left = trust.undoubted(con, left, one)
+    return trust.stored(con, triggers(con, left).select(*DOUBTS), space / "triggers.parquet")
 
 
 def _weighed(

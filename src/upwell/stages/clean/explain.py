@@ -63,27 +63,27 @@ def fates(
     *,
     is_permitted: bool,
     as_of: datetime | None,
+    purged: Mapping[str, Doubt] | None = None,
 ) -> list[Fate]:
     """The fates of one user's ``events`` (Event columns; facts are left out), newest first.
 
     ``doubts`` and ``parts`` (Example rows by part of the snapshot) are those of the same user;
     a silence that they name is told beside the events. ``rules`` are the settings' ``feedback``.
+    ``purged`` are the events that were excluded, each with its reason.
     """
     acts = events.filter(pc.invert(pc.is_in(events["kind"], pa.array(FACTS))))
-    silent = ignored(acts, signals(acts, rules), rules)
-    mute = dict(zip(silent["event"].to_pylist(), silent["code"].to_pylist(), strict=True))
+    mute = _mute(acts, rules)
     found: dict[str, list[Doubt]] = {}
     for doubt in to_records(Doubt, doubts):
         found.setdefault(doubt.event, []).append(doubt)
-    rows = _rows(parts)
-    told = {}
+    rows, hidden, told = _rows(parts), purged or {}, {}
     for key, event in zip(event_keys(acts).to_pylist(), to_records(Event, acts), strict=True):
         part, row = rows.get(key, ("", None))
         reasons = found.get(key, [])
         if (row is None or row.weight == 0) and all(one.factor > 0 for one in reasons):
             is_late = as_of is not None and event.at >= as_of
             code = mute.get(key) or _unused(is_permitted, is_late)
-            reasons = [*reasons, Doubt(key, event.user, code, 0.0)]
+            reasons = [*reasons, hidden.get(key) or Doubt(key, event.user, code, 0.0)]
         about = event.item or (row.target if row else event.prediction) or ""
         told[key] = _told(key, event.kind, event.at, about, part, row, reasons)
     for key in {**rows, **found}:
@@ -94,6 +94,12 @@ def fates(
                 found.get(key, []),
             )  # fmt: skip
     return sorted(told.values(), key=lambda one: (str(one.at or ""), one.event), reverse=True)
+
+
+def _mute(acts: pa.Table, rules: Mapping[str, FeedbackRule]) -> dict[str, str]:
+    """By event, why it gives no signal; those that give one are left out."""
+    silent = ignored(acts, signals(acts, rules), rules)
+    return dict(zip(silent["event"].to_pylist(), silent["code"].to_pylist(), strict=True))
 
 
 def _rows(parts: Mapping[str, pa.Table]) -> dict[str, tuple[str, Example]]:

@@ -18,12 +18,13 @@ DOUBTFUL = 0.5
 OFTEN = 10
 """Answers with fewer signs than this are calibrated together."""
 
-# What the model believed is the score that it served the answer with.
+# What the model believed is the score that it served the answer with. A correction is not held
+# against its user: where a model is sure and wrong, those who put it right would look like liars.
 _SIGNS = """
 SELECT h.user, h.about, h.sign, b.belief, b.answer
 FROM (
     SELECT *, row_number() OVER (PARTITION BY "user" ORDER BY hash(seq), seq) AS place
-    FROM heard WHERE NOT side
+    FROM heard WHERE NOT side AND NOT corrects
 ) AS h JOIN signals AS s USING (seq) JOIN (
     SELECT id, (output ->> '$.scores[0]')::DOUBLE AS belief,
         coalesce(output ->> '$.answers[0]', '') AS answer
@@ -51,8 +52,9 @@ def rated(
     """``seq``, ``event``, ``user``, ``reliability``, ``flip_rate``, ``signs`` of learned signals.
 
     ``heard`` (columns ``HEARD``) are those that count; what is judged by is left out. None where
-    too few of them answer a prediction whose ``scores`` are known. ``flip_rate`` is that of a
-    wholly reliable user (see ``reliability.thumbs``).
+    too few of them, corrections apart, answer a prediction whose ``scores`` are known; a user who
+    only corrects is in no row. ``flip_rate`` is that of a wholly reliable user (see
+    ``reliability.thumbs``).
     """
     signs = con.sql(_SIGNS, params={"most": MOST}).to_arrow_table()
     if len(signs) < LEAST:

@@ -22,18 +22,21 @@ WHERE t % 3600000000 <> 0 AND (second < 1000000 OR minute < 60000000)
 """
 
 # ``far`` is the Chernoff bound: among n signs of which a share p is expected to be the same, a
-# share s > p or more is as probable as exp(-n KL(s, p)) at most.
+# share s > p or more is as probable as exp(-n KL(s, p)) at most. No user's voice counts for more
+# than $identical signals in what is expected of the others.
 _MONOTONE = """
 WITH people AS (
     SELECT "user", side, count(*) AS n, if(2 * count(*) FILTER (sign > 0) >= n, 1, -1) AS usual,
         greatest(count(*) FILTER (sign > 0), count(*) FILTER (sign < 0)) AS same
     FROM heard GROUP BY "user", side
 ), compared AS (
-    SELECT p.*, same / n AS share, total - n AS others,
-        (if(usual > 0, plus, total - plus) - same + 1) / (total - n + 2) AS expected
+    SELECT p.*, same / n AS share, total - n AS others, least(n, $identical) AS voice,
+        (if(usual > 0, plus, voices - plus) - voice * same / n + 1) / (voices - voice + 2)
+            AS expected
     FROM people AS p JOIN (
-        SELECT side, count(*) AS total, count(*) FILTER (sign > 0) AS plus
-        FROM heard GROUP BY side
+        SELECT side, sum(n) AS total, sum(least(n, $identical)) AS voices,
+            sum(least(n, $identical) * if(usual > 0, same, n - same) / n) AS plus
+        FROM people GROUP BY side
     ) USING (side)
 ), odd AS (
     SELECT *, n * (share * ln(share / expected) + if(share < 1,

@@ -1,0 +1,1 @@
+"""Attacks on feedback, through intake and a whole turn: defended, undefended and without them."""
