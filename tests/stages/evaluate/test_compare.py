@@ -13,6 +13,7 @@ from upwell.errors import StageError
 from upwell.records import Example, Report
 from upwell.settings import GateSettings
 from upwell.stages.evaluate.compare import compare
+from upwell.stages.evaluate.deciding import Look
 from upwell.stages.evaluate.marks import Judged
 from upwell.tables import schema, to_records, to_table
 
@@ -122,8 +123,96 @@ def test_guards_name_every_contender() -> None:
     }
     assert guards["metric"] == "ndcg@10"
     assert (guards["users"], guards["rows"], guards["looks"]) == (120, 360, 1)
-    assert guards["more_users"]["gain"] == 0.002
-    assert guards["more_users"]["users"] > 10_000
+    assert guards["more_users"]["gain"] == 0.01
+    assert guards["more_users"]["users"] > 500
+
+
+def test_right_or_wrong_once_a_user_is_tested_by_mcnemar_and_all_else_by_random_signs() -> None:
+    first = rows().slice(0, USERS)
+    theirs = np.zeros(USERS)
+    mine = np.where(np.arange(USERS) < 40, 1.0, 0.0)
+    theirs[40:60] = 1.0
+    once = report(judged("m-2", mine, first), judged("m-1", theirs, first)).guards["proof"]
+    assert isinstance(once, dict)
+    assert once["decides"] == "mcnemar"
+    assert once["tests"]["mcnemar"] == {"p": once["p"], "better": 40, "worse": 20}
+    assert once["p"] == pytest.approx(0.00674, abs=1e-5)
+    assert once["bound"] > 0.0
+    thrice = report(judged("m-2", np.tile(mine, EACH)), judged("m-1", np.tile(theirs, EACH)))
+    many: Any = thrice.guards["proof"]
+    assert many["decides"] == "permutation"
+    assert many["tests"]["mcnemar"]["p"] is None
+    # Two more rows of each user say nothing new, and the p of all rows would be far below.
+    assert many["p"] == pytest.approx(once["p"], rel=0.35)
+
+
+def test_a_later_look_spends_less_and_asks_for_more_users() -> None:
+    pair = judged("m-2", noise(1) + 0.002), judged("m-1", noise(2))
+    early, late = (report(*pair, look=Look(number)).guards for number in (1, 20))
+    assert isinstance(early["proof"], dict)
+    assert isinstance(late["proof"], dict)
+    assert early["proof"]["alpha"] == pytest.approx(0.03)
+    assert late["proof"]["alpha"] < 0.001
+    assert late["proof"]["bound"] < early["proof"]["bound"]
+    assert late["proof"]["p"] == early["proof"]["p"]
+    needed: Any = [guards["more_users"] for guards in (early, late)]
+    assert needed[0]["users"] < needed[1]["users"]
+
+
+def test_a_comparison_that_decides_nothing_spends_nothing() -> None:
+    found = report(judged("m-2", noise(1)), judged("m-1", noise(2)), look=None)
+    assert "proof" not in found.guards
+    assert "slices" in found.guards
+
+
+def test_the_harmed_group_is_told_with_its_p_corrected_for_all_groups() -> None:
+    given = rows(("a", "b", "c"))
+    base, harm = noise(1), np.where(np.asarray(given["group"]) == "b", -0.1, 0.0)
+    settings = GateSettings(resamples=300, slice_minimum=30)
+    pair = judged("m-2", base + harm + 0.01 * noise(2), given), judged("m-1", base, given)
+    found: Any = report(*pair, settings=settings).guards["slices"]
+    assert list(found) == ["a", "b", "c"]
+    assert found["b"]["holm"] == pytest.approx(3 * found["b"]["p"])
+    assert found["b"]["holm"] < 1e-6
+    assert found["a"]["holm"] == found["c"]["holm"] == 1.0
+    assert [group["users"] for group in found.values()] == [40, 40, 40]
+
+
+def test_groups_that_behave_alike_are_found_and_described() -> None:
+    given = rows(("",))
+    kind = np.asarray([int(user[1:]) % 2 for user in given["user"].to_pylist()])
+    features = [[5.0 * k, 1.0, float(n % 7)] for n, k in enumerate(kind)]
+    given = given.append_column("features", pa.array(features, pa.list_(pa.float32())))
+    base, harm = noise(1), np.where(kind == 1, -0.2, 0.0)
+    settings = GateSettings(resamples=300, slice_minimum=30, clusters=2)
+    pair = judged("m-2", base + harm, given), judged("m-1", base, given)
+    found = report(*pair, settings=settings, features=("events", "still", "noise"))
+    assert list(found.slices) == ["behaviour-1", "behaviour-2"]
+    told: Any = found.guards["slices"]
+    (worst,) = [group for group in told.values() if group["gain"] < -0.1]
+    assert worst["traits"] == ["+events"]
+    assert worst["kind"] == "behaviour"
+    assert worst["holm"] < 1e-6
+    small = GateSettings(resamples=300, slice_minimum=61, clusters=2)
+    assert not report(*pair, settings=small).slices
+
+
+@pytest.mark.parametrize(
+    ("apart", "bound"), [(np.zeros(USERS * EACH), 0.0), (np.full(USERS * EACH, np.nan), None)]
+)
+def test_ties_and_what_is_no_number_prove_nothing(apart: Any, bound: float | None) -> None:
+    base = noise(1)
+    proved: Any = report(judged("m-2", base + apart), judged("m-1", base)).guards["proof"]
+    assert proved["bound"] == bound
+    json.dumps(proved, allow_nan=False)
+
+
+def test_one_user_proves_nothing() -> None:
+    one = rows().slice(0, 1)
+    pair = judged("m-2", np.ones(1), one), judged("m-1", np.zeros(1), one)
+    proved: Any = report(*pair).guards["proof"]
+    assert proved["bound"] is None or proved["bound"] <= 0.0
+    assert proved["p"] >= 0.5
 
 
 def test_the_same_seed_gives_the_same_report_and_it_survives_storage() -> None:

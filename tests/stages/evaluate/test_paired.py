@@ -96,7 +96,7 @@ def test_many_users_take_seconds() -> None:
 
 def test_the_users_said_to_be_needed_see_the_gain_as_often_as_promised() -> None:
     rng = np.random.default_rng(4)
-    users = paired.users_needed(0.3, 0.05, 0.95)
+    users = paired.users_needed(0.3, 0.05, 0.025)
     drawn = rng.normal(0.05, 0.3, size=(users, 2000))
     low = drawn.mean(axis=0) - 1.96 * 0.3 / math.sqrt(users)
     assert float((low > 0).mean()) == pytest.approx(0.8, abs=0.03)
@@ -104,7 +104,7 @@ def test_the_users_said_to_be_needed_see_the_gain_as_often_as_promised() -> None
 
 def test_needed_cases_count_what_is_there() -> None:
     differences = np.array([0.2, -0.2] * 500)
-    assert paired.needed_cases(differences, 0.02, 0.95) == 0
-    assert paired.needed_cases(differences, 0.0, 0.95) == 0
-    assert paired.needed_cases(np.array([0.4]), 0.02, 0.95) == 0
-    assert paired.needed_cases(np.array([np.nan, 1.0]), 0.02, 0.95) == 0
+    assert paired.needed_cases(differences, 0.02, 0.025) == 0
+    assert paired.needed_cases(differences, 0.0, 0.025) == 0
+    assert paired.needed_cases(np.array([0.4]), 0.02, 0.025) == 0
+    assert paired.needed_cases(np.array([np.nan, 1.0]), 0.02, 0.025) == 0

@@ -8,11 +8,13 @@ A Report's ``metrics`` begin with the deciding metric, then the task's other mar
   with its interval, and the *challenger's* gain over that opponent with the gain's interval.
 
 ``n`` counts users; every value is a mean over users of the user's own mean. ``slices`` hold
-the plain ``m`` per user group; a group of fewer than ``slice_minimum`` users is left out.
+the plain ``m`` per user group, those of the profile's column and those found in behaviour; a
+group of fewer than ``slice_minimum`` users is left out.
 ``guards`` hold ``metric`` (the deciding one), ``users``, ``rows``, ``looks`` (how often the
-frozen part has been looked at), ``more_users`` (``{"gain": g, "users": N}``: N more users would
-show a gain of g; without a champion it is left out), and by contender (``challenger``,
-``champion``, baselines) ``coverage``, ``concentration`` and ``calibration_error``.
+frozen part has been looked at), by contender (``challenger``, ``champion``, baselines)
+``coverage``, ``concentration`` and ``calibration_error``, and where there is a champion ``proof``
+(see ``deciding``), ``slices`` (see ``slices``) and ``more_users`` (``{"gain": g, "users": N,
+"alpha": a}``: N more users would show a gain of g at the next look's level).
 """
 
 from __future__ import annotations
@@ -29,9 +31,12 @@ from upwell.errors import StageError
 from upwell.records import Json, Metric, Report
 from upwell.settings import GateSettings
 from upwell.stages.evaluate import paired, ranking
+from upwell.stages.evaluate.deciding import Look, missing, pair, proof
 from upwell.stages.evaluate.marks import CHAMPION, Judged
+from upwell.stages.evaluate.slices import Group, groups, harms
 
 Floats = npt.NDArray[np.float64]
+_ONLY = Look()
 
 
 def compare(
@@ -46,27 +51,30 @@ def compare(
     id: str,
     at: datetime,
     looks: int = 1,
+    look: Look | None = _ONLY,
+    features: Sequence[str] = (),
 ) -> Report:
     """The Report on a challenger; see the module's text for its exact shape.
 
-    ``catalogue`` is the number of known items, 0 where a task has none. Raises StageError when
-    contenders were judged on different rows or ``metric`` is not among the marks.
+    ``catalogue`` is the number of known items, 0 where a task has none. ``look`` says what level
+    may be spent (None: this comparison decides nothing); ``features`` name the rows' features.
+    Raises StageError when contenders were judged on different rows or ``metric`` is not a mark.
     """
     names = _marks(challenger, metric)
-    opponents = {} if champion is None else {CHAMPION: champion}
-    opponents |= {baseline.name: baseline for baseline in baselines}
-    for opponent in opponents.values():
-        _same_rows(challenger, opponent)
+    opponents = _opponents(challenger, champion, baselines)
     found = _measure(challenger, opponents, names, settings, rng)
     contenders = {"challenger": challenger, **opponents}
-    guards = _facts(challenger, champion, metric, settings) | {"looks": looks}
+    parts = groups(challenger.rows, settings, features)
+    guards = _facts(challenger, metric) | {"looks": looks}
+    if champion is not None:
+        guards |= _proved(challenger, champion, metric, settings, look, parts)
     return Report(
         id=id,
         challenger=challenger.name,
         champion=None if champion is None else champion.name,
         at=at,
         metrics=found,
-        slices=_slices(challenger, champion, names, settings, rng),
+        slices=_slices(challenger, champion, names, settings, rng, parts),
         guards=guards | _guards(contenders, catalogue),
         ope={},
     )
@@ -80,9 +88,16 @@ def _marks(challenger: Judged, metric: str) -> list[str]:
     return [metric, *(name for name in known if name != metric)]
 
 
-def _same_rows(one: Judged, other: Judged) -> None:
-    if not one.rows["id"].equals(other.rows["id"]):
-        raise StageError("evaluate.other_rows", one=one.name, other=other.name)
+def _opponents(
+    challenger: Judged, champion: Judged | None, baselines: Sequence[Judged]
+) -> dict[str, Judged]:
+    """The champion first; all were judged on the challenger's rows."""
+    found = {} if champion is None else {CHAMPION: champion}
+    found |= {baseline.name: baseline for baseline in baselines}
+    for other in found.values():
+        if not challenger.rows["id"].equals(other.rows["id"]):
+            raise StageError("evaluate.other_rows", one=challenger.name, other=other.name)
+    return found
 
 
 def _matrix(judged: Judged, names: list[str]) -> Floats:
@@ -140,37 +155,38 @@ def _slices(
     names: list[str],
     settings: GateSettings,
     rng: np.random.Generator,
+    parts: Sequence[Group],
 ) -> dict[str, tuple[Metric, ...]]:
-    """The plain metrics of every named group that has enough users, in order of name."""
-    rows = challenger.rows
+    """The plain metrics of every group."""
     opponents = {} if champion is None else {CHAMPION: champion}
-    sizes = rows.group_by("group").aggregate([("user", "count_distinct")]).to_pylist()
-    found = {}
-    for group, users in sorted((row["group"] or "", row["user_count_distinct"]) for row in sizes):
-        if group and users >= settings.slice_minimum:
-            chosen = np.flatnonzero(np.asarray(pc.fill_null(pc.equal(rows["group"], group), False)))
-            measured = _measure(challenger, opponents, names, settings, rng, chosen)
-            found[group] = measured[: len(names)]
-    return found
-
-
-def _facts(
-    challenger: Judged, champion: Judged | None, metric: str, settings: GateSettings
-) -> dict[str, Json]:
-    """What the comparison stands on, and how many users it lacks to see a gain of the margin."""
-    users = challenger.rows["user"]
-    facts: dict[str, Json] = {
-        "metric": metric,
-        "users": len(pc.unique(users)),
-        "rows": challenger.rows.num_rows,
+    return {
+        part.name: _measure(challenger, opponents, names, settings, rng, part.rows)[: len(names)]
+        for part in parts
     }
-    if champion is not None:
-        gains = _matrix(challenger, [metric]) - _matrix(champion, [metric])
-        per_user = paired.user_means(users, gains)[:, 0]
-        sought = settings.margin or abs(float(per_user.mean()))
-        more = paired.needed_cases(per_user, sought, settings.confidence)
-        facts["more_users"] = {"gain": sought, "users": more}
-    return facts
+
+
+def _facts(challenger: Judged, metric: str) -> dict[str, Json]:
+    """What the comparison stands on."""
+    users = len(pc.unique(challenger.rows["user"]))
+    return {"metric": metric, "users": users, "rows": challenger.rows.num_rows}
+
+
+def _proved(
+    challenger: Judged,
+    champion: Judged,
+    metric: str,
+    settings: GateSettings,
+    look: Look | None,
+    parts: Sequence[Group],
+) -> dict[str, Json]:
+    """Whether the gain is shown, who is shown to lose, and how many users are missing."""
+    mine, theirs = _matrix(challenger, [metric])[:, 0], _matrix(champion, [metric])[:, 0]
+    whole = pair(mine, theirs, challenger.rows["user"])
+    told: dict[str, Json] = {"slices": harms(parts, challenger.rows, whole)}
+    if look is not None:
+        told["proof"] = proof(whole, look, settings)
+        told["more_users"] = missing(whole, look, settings)
+    return told
 
 
 def _guards(contenders: Mapping[str, Judged], catalogue: int) -> dict[str, Json]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +43,23 @@ def judged_rows(rows: pa.Table) -> pa.Table:
     """
     wanted = pc.fill_null(pc.greater(rows["sign"], 0), True)
     return rows.filter(pc.and_(pc.greater(rows["weight"], 0.0), wanted))
+
+
+def check_metric(task: Task, metric: str, rows: pa.Table) -> None:
+    """Raise StageError ``evaluate.unknown_metric`` where the task gives no such mark to ``rows``.
+
+    No model is needed: answers that are all right are marked. An empty name is the task's choice.
+    """
+    if not metric or not rows.num_rows:
+        return
+    few = rows.slice(0, 1)
+    right = pa.table({"output": [few["target"].to_pylist()], "score": [[1.0]]})
+    known = task.mark(few, right).column_names
+    if metric not in known:
+        nearest = (get_close_matches(metric, known, 1, 0.0) or known)[0]
+        raise StageError(
+            "evaluate.unknown_metric", metric=metric, nearest=nearest, known=", ".join(known)
+        )
 
 
 def spread(rows: pa.Table, per_user: int) -> pa.Table:

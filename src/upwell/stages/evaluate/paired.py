@@ -64,28 +64,29 @@ def resampled_means(samples: Floats, resamples: int, rng: np.random.Generator) -
             yield counts.astype(np.float64) @ samples / users
 
 
-def users_needed(deviation: float, gain: float, confidence: float, power: float = POWER) -> int:
+def users_needed(deviation: float, gain: float, alpha: float, power: float = POWER) -> int:
     """Users at which a true ``gain`` shows with ``power``, at per-user differences' ``deviation``.
 
-    Normal approximation, two-sided: ((z₁₋α/₂ + z_power) · deviation / gain)².
+    Normal approximation, one-sided at level ``alpha``: ((z₁₋α + z_power) · deviation / gain)². For
+    right or wrong answers, deviation² is the share of users who differ, less gain².
 
-    >>> users_needed(0.2, 0.02, confidence=0.95)
-    785
+    >>> users_needed(0.2, 0.02, alpha=0.025), users_needed(0.06**0.5, 0.02, alpha=0.05)
+    (785, 928)
     """
-    reach = _NORMAL.inv_cdf(0.5 + confidence / 2) + _NORMAL.inv_cdf(power)
+    reach = _NORMAL.inv_cdf(1.0 - alpha) + _NORMAL.inv_cdf(power)
     return math.ceil((reach * deviation / gain) ** 2)
 
 
-def needed_cases(differences: Floats, gain: float, confidence: float) -> int:
+def needed_cases(differences: Floats, gain: float, alpha: float) -> int:
     """How many more users are needed to see a true ``gain``, given the users so far.
 
-    >>> needed_cases(np.array([0.2, -0.2] * 50), 0.02, confidence=0.95)
+    >>> needed_cases(np.array([0.2, -0.2] * 50), 0.02, alpha=0.025)
     693
     """
     deviation = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
     if not gain or not math.isfinite(deviation):
         return 0
-    return max(0, users_needed(deviation, gain, confidence) - len(differences))
+    return max(0, users_needed(deviation, gain, alpha) - len(differences))
 
 
 def _bca(sample: Floats, drawn: Floats, confidence: float) -> tuple[float, float, float]:
