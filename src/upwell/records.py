@@ -25,7 +25,7 @@ LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 LONGEST_ID = 512
 OWNERLESS = ("item", "label")
 PURPOSES = ("serve", "analyse", "train")
-ACTS = ("promote", "hold", "reject", "rollback")
+ACTS = ("promote", "trial", "hold", "reject", "rollback")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,13 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What intake did with what it was given: every row is in exactly one of the counts."""
+    """What intake did: every row given is in one of the counts, and has its place in the order."""
 
     accepted: int
     duplicates: int
     refused: tuple[BadRow, ...] = ()
+    refused_at: tuple[int, ...] = ()
+    duplicates_at: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from duckdb import ColumnExpression, ConstantExpression, DuckDBPyConnection, DuckDBPyRelation
+from pyarrow import compute as pc
 from pyarrow import parquet as pq
 
 from upwell.plugins import plugin
@@ -27,7 +28,9 @@ from upwell.stages.dataset import split
 from upwell.stages.dataset.examples import Scale, examples, owned
 from upwell.stages.dataset.history import with_history
 from upwell.stages.protect.consent import permitted
+from upwell.stages.protect.exclusion import counting
 from upwell.stages.protect.pseudonyms import Pseudonyms
+from upwell.store.exclusions import Exclusions
 from upwell.store.files import staging
 from upwell.store.lake import connect
 from upwell.store.project import Project
@@ -40,9 +43,23 @@ EXAMPLES, READABLE = "examples.parquet", "readable.parquet"
 
 
 def permitted_users(project: Project, purpose: str, now: datetime) -> pa.Array:
-    """Pseudonyms of the users who allow ``purpose`` now."""
+    """Pseudonyms of the users who allow ``purpose`` now and were not purged."""
     consents = Pseudonyms(project.key).protect(project.journal.consents())
-    return permitted(consents, purpose, now)
+    users = permitted(consents, purpose, now)
+    purged = pa.array(Exclusions(project.journal).names("user"), pa.string())
+    return users.filter(pc.invert(pc.is_in(users, purged)))
+
+
+def events_of(
+    project: Project,
+    con: DuckDBPyConnection,
+    until_seq: int | None = None,
+    as_of: datetime | None = None,
+) -> DuckDBPyRelation:
+    """The events that count, as ``Lake.events`` gives them: without those that were purged."""
+    excluded = Exclusions(project.journal)
+    events = project.lake.events(con, until_seq, as_of)
+    return counting(con, events, excluded.names("user"), excluded.names("source"))
 
 
 def written(
@@ -217,7 +234,7 @@ def texts(project: Project, items: list[str]) -> dict[str, str]:
     """What is known of items (their latest title), by item; items without facts are left out."""
     with workspace(project) as (_, con):
         chosen = [ConstantExpression(item) for item in items]
-        facts = project.lake.events(con).filter(
+        facts = events_of(project, con).filter(
             (ColumnExpression("kind") == ConstantExpression("item"))
             & ColumnExpression("item").isin(*chosen)
         )
@@ -242,11 +259,18 @@ def _about(
     about = ColumnExpression("kind") == ConstantExpression("item")
     if known:
         about |= ColumnExpression("user").isin(*(ConstantExpression(user) for user in known))
-    events = project.lake.events(con, as_of=now).filter(about)
+    events = events_of(project, con, as_of=now).filter(about)
     ask = to_table(Event, [Event("now", "upwell", user, "ask", now, item="-") for user in users])
     first = project.lake.watermark() + 1
     last = pa.array(range(first, first + len(users)), pa.int64())
     return events.union(con.from_arrow(ask.append_column("seq", last)))
+
+
+def said(
+    con: DuckDBPyConnection, space: Path, project: Project, events: DuckDBPyRelation
+) -> DuckDBPyRelation:
+    """Signals of attributed events (Signal columns and ``seq``), kept in ``space``."""
+    return _signals(con, space / SIGNALS, project, events)
 
 
 def _signals(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from upwell.errors import StageError
 from upwell.plugins import plugin
 from upwell.records import BadRow, Consent, Event, Json, Prediction, Receipt
 from upwell.stages.collect.intake import rows_to_table, sort_out
-from upwell.stages.serve.live import Live
+from upwell.stages.serve.live import Asking, Live
 from upwell.store.project import Project
 from upwell.tables import canonical_json, micros, to_records, to_table
+from upwell.wiring.serving import answers, place
 
 LONGEST_INPUT = 1 << 20
 """Characters of an input: as many as an event's payload may have."""
@@ -49,7 +51,9 @@ _ANSWER = pa.schema(
     ]
 )
 
-_BLANK: Mapping[str, Any] = {"output": [], "score": [], "reason": [], "propensity": 1.0}
+_BLANK: Mapping[str, Any] = {
+    "output": [], "score": [], "reason": [], "propensity": 1.0, "policy": "greedy", "trial": None,
+}  # fmt: skip
 
 
 class Upwell:
@@ -57,7 +61,11 @@ class Upwell:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self._live: Live | None = None
+
+    @cached_property
+    def _live(self) -> Live:
+        """What answers; the task, and torch with it, is imported when something is asked."""
+        return Live(plugin("tasks", self.project.settings.project.task))
 
     def capture(
         self,
@@ -77,15 +85,40 @@ class Upwell:
         self.project.journal.keep_bad_rows(sorted_out.bad)
         receipt = self.project.journal.append_events(sorted_out.events, received)
         bad = (*to_records(BadRow, sorted_out.bad), *receipt.refused)
-        return Receipt(receipt.accepted, receipt.duplicates, bad)
+        size = len(sorted_out.events) + len(sorted_out.bad)
+        taken = np.delete(np.arange(size), sorted_out.bad_at)
+        refused = (*sorted_out.bad_at.tolist(), *taken[list(receipt.refused_at)].tolist())
+        again = tuple(taken[list(receipt.duplicates_at)].tolist())
+        return Receipt(receipt.accepted, receipt.duplicates, bad, refused, again)
 
     def consent(
-        self, users: Sequence[str], purposes: Sequence[str], since: datetime | None = None
-    ) -> None:
-        """Record what users allow from ``since`` on; no purposes is a withdrawal."""
+        self,
+        users: Sequence[str],
+        purposes: Sequence[str],
+        since: datetime | None = None,
+        ids: Sequence[str] = (),
+    ) -> int:
+        """Record what users allow from ``since`` on; no purposes is a withdrawal.
+
+        A retry with the same ``ids``, one a user, changes nothing. Returns how many were new.
+        """
         begins = since or datetime.now(UTC)
-        rows = [Consent(new_id(begins), user, tuple(purposes), begins) for user in users]
-        self.project.journal.add_consents(to_table(Consent, rows))
+        named = ids or [new_id(begins) for _ in users]
+        rows = [
+            Consent(name, user, tuple(purposes), begins)
+            for name, user in zip(named, users, strict=True)
+        ]
+        return self.project.journal.add_consents(to_table(Consent, rows))
+
+    def warm(self) -> bool:
+        """Load what serves, so that the first answer is as fast as the next; whether there is one.
+
+        Whatever loading raises goes through.
+        """
+        champion = self.project.ledger.champion(self.project.settings.project.task)
+        if champion is not None:
+            place(self.project, self._live, champion)
+        return champion is not None
 
     def recommend(self, user: str, k: int, *, now: datetime | None = None) -> pa.Table:
         """The ``k`` items to show, best first: item, title, score, reason, and how it was chosen.
@@ -98,17 +131,13 @@ class Upwell:
         self._refuse_unless("item")
         settings = self.project.settings
         wiring.drain(self.project)
-        version, answers = self._champion().answer(
-            rows.asking(self.project, [user], at),
-            k,
-            settings.serve.explore,
-            np.random.default_rng(secrets.randbits(64)),
-        )
-        answer = answers.to_pylist()[0]
-        explored = {} if answer["explored"] is None else {"explored": answer["explored"]}
+        asked = rows.asking(self.project, [user], at)
+        asking = Asking(k, settings.serve.explore, np.random.default_rng(secrets.randbits(64)))
+        answer = answers(self.project, self._live, [user], asked, asking, at).to_pylist()[0]
+        more = {name: answer[name] for name in ("explored", "trial") if answer[name] is not None}
         prediction = Prediction(
-            new_id(at), user, settings.project.task, version, at, {},
-            {"items": answer["output"], **explored}, answer["propensity"],
+            new_id(at), user, settings.project.task, answer["model"], at, {},
+            {"items": answer["output"], **more}, answer["propensity"], policy=answer["policy"],
         )  # fmt: skip
         self.project.journal.append_predictions(to_table(Prediction, [prediction]))
         titles = rows.texts(self.project, answer["output"])
@@ -121,7 +150,7 @@ class Upwell:
                 "reason": answer["reason"],
                 "propensity": [prediction.propensity] * size,
                 "prediction": [prediction.id] * size,
-                "model": [version] * size,
+                "model": [answer["model"]] * size,
             }
         )
 
@@ -165,61 +194,52 @@ class Upwell:
         for text in texts:
             if len(text) > LONGEST_INPUT:
                 raise StageError("serve.too_long", size=len(text), longest=LONGEST_INPUT)
-        live = self._champion()
         if plugin("tasks", self.project.settings.project.task).ABOUT == "value":
             wiring.drain(self.project)
         found = [
-            self._answered(
-                live, texts[start : start + _BATCH], users[start : start + _BATCH], k, at
-            )
+            self._answered(texts[start : start + _BATCH], users[start : start + _BATCH], k, at)
             for start in range(0, max(len(texts), 1), _BATCH)
         ]
         return pa.concat_tables(found)
 
     def _answered(
-        self, live: Live, texts: Sequence[str], users: Sequence[str], k: int, at: datetime
+        self, texts: Sequence[str], users: Sequence[str], k: int, at: datetime
     ) -> pa.Table:
         """Answers to a batch, recorded; a blank input is not shown to the model."""
         task, serve = self.project.settings.project.task, self.project.settings.serve
         asked = [place for place, text in enumerate(texts) if text.strip()]
-        questions = rows.questions(
-            self.project, [users[place] for place in asked], [texts[place] for place in asked], at
-        )
+        askers = [users[place] for place in asked]
+        questions = rows.questions(self.project, askers, [texts[place] for place in asked], at)
         rng = np.random.default_rng(secrets.randbits(64))
-        version, said = live.answer(questions, k, serve.explore, rng, serve.abstain)
-        answers = dict(zip(asked, said.to_pylist(), strict=True))
-        given = [answers.get(place, _BLANK) for place in range(len(texts))]
+        asking = Asking(k, serve.explore, rng, serve.abstain)
+        said = answers(self.project, self._live, askers, questions, asking, at).to_pylist()
+        blank = {**_BLANK, "model": self._live.version}
+        found = dict(zip(asked, said, strict=True))
+        given = [found.get(place, blank) for place in range(len(texts))]
         records = [
             Prediction(
-                new_id(at), user, task, version, at, text,
-                {"answers": answer["output"], "scores": answer["score"]}, answer["propensity"],
+                new_id(at), user, task, answer["model"], at, text,
+                {"answers": answer["output"], "scores": answer["score"], **_of_trial(answer)},
+                answer["propensity"], policy=answer["policy"],
             )
             for user, text, answer in zip(users, texts, given, strict=True)
         ]  # fmt: skip
         self.project.journal.append_predictions(to_table(Prediction, records))
-        told = [_told(answer, answer is _BLANK, serve.abstain) for answer in given]
-        names = {"prediction": [one.id for one in records], "model": [version] * len(records)}
+        told = [_told(answer, answer is blank, serve.abstain) for answer in given]
+        names = {"prediction": [one.id for one in records], "model": [one.model for one in records]}
         return pa.table(
             {**{name: [row[name] for row in told] for name in _ANSWER.names[:4]}, **names},
             _ANSWER,
         )
 
     def _refuse_unless(self, *abouts: str) -> None:
-        """Raise StageError where the task is about something that another verb answers."""
+        """Raise StageError where another verb answers what the task is about, or no model does."""
         task = self.project.settings.project.task
         if plugin("tasks", task).ABOUT not in abouts:
             verb = "predict" if "item" in abouts else "recommend"
             raise StageError("serve.other_verb", task=task, verb=verb)
-
-    def _champion(self) -> Live:
-        """The serving model, swapped in when the alias has moved."""
-        task = self.project.settings.project.task
-        self._live = self._live or Live(plugin("tasks", task))
-        champion = self.project.ledger.champion(task)
-        if champion and champion.id != self._live.version:
-            folder = self.project.models.verified(champion.path, champion.digest)
-            self._live.serve(champion.id, folder)
-        return self._live
+        if self.project.ledger.champion(task) is None:
+            raise StageError("serve.no_champion")
 
     def status(self) -> Mapping[str, Json]:
         """Where the loop stands: counts of intake, what serves, the last turn and its decision."""
@@ -236,6 +256,11 @@ class Upwell:
             "last": decisions[-1].act if decisions else None,
             "in_lake": self.project.lake.watermark(),
         }
+
+
+def _of_trial(answer: Mapping[str, Any]) -> Mapping[str, Json]:
+    """What a recorded answer says of the trial it was given in; nothing outside one."""
+    return {"trial": answer["trial"]} if answer["trial"] else {}
 
 
 def _told(answer: Mapping[str, Any], is_blank: bool, abstain: float) -> Mapping[str, Any]:

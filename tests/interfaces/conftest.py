@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -139,6 +140,10 @@ def _report(number: int, champion: str | None, value: float, gain: float | None)
     )
 
 
+def _save(number: int, folder: Path) -> None:
+    (folder / "config.json").write_text(f'{{"number":{number}}}', encoding="utf-8")
+
+
 def _record(project: Project, number: int, told: Report, act: str) -> None:
     name, at = f"recommend-{number}", AT + timedelta(days=number)
     rows = to_table(Example, [_example(1, 1.0), _example(2, 0.0)])
@@ -148,9 +153,9 @@ def _record(project: Project, number: int, told: Report, act: str) -> None:
     snapshot = project.snapshots.write(parts, "recommend", AT, 7)
     ledger = project.ledger
     ledger.open_turn(name, "recommend", at, 7, None, {})
-    parent = told.champion
+    path, digest = project.models.write(name, partial(_save, number))
     ledger.add_version(
-        ModelVersion(name, "recommend", at, parent, snapshot.id, {}, None, "models", "d")
+        ModelVersion(name, "recommend", at, told.champion, snapshot.id, {}, None, path, digest)
     )
     ledger.add_report(told)
     reason: Mapping[str, Json] = {"key": "gate.finite.promote", "verdict": "promote", "count": 4}

@@ -52,7 +52,7 @@ def test_the_curve_leaves_out_what_had_no_rows(project: Project) -> None:
 
 def test_all_pictures_can_be_drawn_from_it(project: Project) -> None:
     names = [picture.name for picture in pictures(gather(project, AT), "zh")]
-    assert names == ["quality", "before_after", "slices", "funnel", "learning"]
+    assert names == ["quality", "founder", "before_after", "slices", "funnel", "learning"]
 
 
 def test_a_held_challenger_changes_nothing_of_what_serves(held: Project) -> None:

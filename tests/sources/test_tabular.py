@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -35,6 +36,7 @@ def taken(name: str, location: Path, mapping: Mapping[str, str]) -> Sorted:
     return Sorted(
         pa.concat_tables([part.events for part in parts]),
         pa.concat_tables([part.bad for part in parts]),
+        np.concatenate([part.bad_at for part in parts]),
     )
 
 

@@ -8,11 +8,14 @@ from pyarrow import compute as pc
 
 from upwell import rows
 from upwell.errors import InterfaceError
+from upwell.records import Doubt, Json
 from upwell.stages.clean.explain import Fate, fates
 from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.store.doubts import doubts_of
+from upwell.store.exclusions import Exclusions
 from upwell.store.ledger import Turn
 from upwell.store.project import Project
+from upwell.tables import event_keys
 
 PARTS = ("train", "validation", "test")
 
@@ -39,17 +42,33 @@ def fates_of(project: Project, user: str) -> tuple[Turn, list[Fate]]:
         events = project.lake.events(con, until_seq=turn.watermark).filter(
             ColumnExpression("user") == ConstantExpression(hidden)
         )
+        given = events.order('"at", seq').to_arrow_table()
         found = fates(
-            events.order('"at", seq').to_arrow_table(),
+            given,
             doubts_of(rows.doubts_path(project, turn.id), hidden),
             parts,
             project.settings.feedback,
             is_permitted=hidden in rows.permitted_users(project, "train", turn.at).to_pylist(),
             as_of=turn.as_of,
+            purged=_purged(project, hidden, given),
         )
     if not found:
         raise InterfaceError("cli.no_user", user=user, turn=turn.id)
     return turn, found
+
+
+def _purged(project: Project, user: str, events: pa.Table) -> dict[str, Doubt]:
+    """The events that a purge has excluded, by key, each with when and why."""
+    excluded = {(one.what, one.name): one for one in Exclusions(project.journal).all()}
+    found = {}
+    for key, source in zip(
+        event_keys(events).to_pylist(), events["source"].to_pylist(), strict=True
+    ):
+        why = excluded.get(("user", user)) or excluded.get(("source", source))
+        if why is not None:
+            told: dict[str, Json] = {"at": f"{why.at:%Y-%m-%d %H:%M}", "why": why.reason or "–"}
+            found[key] = Doubt(key, user, f"clean.purged_{why.what}", 0.0, told)
+    return found
 
 
 def _of(table: pa.Table, user: str) -> pa.Table:

@@ -16,9 +16,14 @@ from upwell.settings.data import (
     TrustSettings,
 )
 from upwell.settings.gate import GateSettings
+from upwell.settings.guards import GuardSettings
+from upwell.settings.http import HttpSettings
+from upwell.settings.protect import ProtectSettings
 from upwell.settings.section import Section
 from upwell.settings.serve import ServeSettings
+from upwell.settings.trial import TrialSettings
 from upwell.settings.tune import TuneSettings
+from upwell.settings.watch import WatchSettings
 from upwell.settings.whole import FILE, Settings, load
 
 __all__ = [
@@ -28,12 +33,17 @@ __all__ = [
     "DataSettings",
     "FeedbackRule",
     "GateSettings",
+    "GuardSettings",
+    "HttpSettings",
     "ProjectSettings",
+    "ProtectSettings",
     "Section",
     "ServeSettings",
     "Settings",
     "SplitSettings",
+    "TrialSettings",
     "TrustSettings",
     "TuneSettings",
+    "WatchSettings",
     "load",
 ]

@@ -64,6 +64,13 @@ class TrustSettings(Section):
     """Signals of one sign from a user who knows no other, beyond which they share this weight."""
     cap: Count = 500
     """Signals of one user that count in a turn, spread evenly over time."""
+    pushed: Count = 10
+    """Signals of one user for (or against) one item or answer, beyond which they share this weight
+    where others give no reason to expect as many."""
+    crowds: Literal["off", "doubt"] = "doubt"
+    """Whether accounts that act together (young ones that gather, ones that act alike) count."""
+    triggers: Literal["off", "doubt"] = "doubt"
+    """Whether rows count whose answer hangs on a rare sequence of words against all else said."""
     reliability: Literal["off", "estimate"] = "estimate"
     """Whether users' own reliability is estimated, where answers were served with scores."""
     position: Literal["off", "estimate"] = "off"
@@ -81,6 +88,9 @@ class AugmentSettings(Section):
     """Answers with fewer rows get variants up to this number; 0 makes none."""
     change: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
     """Share of the words that a variant swaps or leaves out."""
+    back_translation: tuple[()] | tuple[str, str] = ()
+    """Two translation models (folders or Hugging Face ids): there and back. A text's first variant
+    is then what they make of it."""
     seed: int = 0
 
 

@@ -24,9 +24,14 @@ from upwell.settings.data import (
     TrustSettings,
 )
 from upwell.settings.gate import GateSettings
+from upwell.settings.guards import GuardSettings
+from upwell.settings.http import HttpSettings
+from upwell.settings.protect import ProtectSettings
 from upwell.settings.serve import ServeSettings
 from upwell.settings.teach import teach
+from upwell.settings.trial import TrialSettings
 from upwell.settings.tune import TuneSettings
+from upwell.settings.watch import WatchSettings
 
 FILE = "upwell.toml"
 
@@ -40,6 +45,7 @@ class Settings(BaseSettings):
 
     project: ProjectSettings = ProjectSettings()
     data: DataSettings = DataSettings()
+    protect: ProtectSettings = ProtectSettings()
     feedback: dict[str, FeedbackRule] = {}
     behaviour: BehaviourSettings = BehaviourSettings()
     trust: TrustSettings = TrustSettings()
@@ -47,7 +53,11 @@ class Settings(BaseSettings):
     augment: AugmentSettings = AugmentSettings()
     tune: TuneSettings = TuneSettings()
     gate: GateSettings = GateSettings()
+    guards: GuardSettings = GuardSettings()
     serve: ServeSettings = ServeSettings()
+    http: HttpSettings = HttpSettings()
+    trial: TrialSettings = TrialSettings()
+    watch: WatchSettings = WatchSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -8,12 +8,13 @@ too, because a rename that only the page cache knows is lost with the power. Fol
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -54,12 +55,28 @@ def sha256_of(path: Path) -> str:
 @contextmanager
 def staging(parent: Path) -> Iterator[Path]:
     """A temporary folder beside what it will become; it is gone afterwards unless published."""
-    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=private_folder(parent)))
+    with full_disk_told():
+        temporary, lock = _locked(private_folder(parent))
     try:
         with full_disk_told():
             yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked(parent: Path) -> tuple[Path, int]:
+    """A new temporary folder and its lock, which ends with the process at the latest."""
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=parent))
+        # A sweep may come between making and locking: then the folder is gone, and another is made.
+        with suppress(FileNotFoundError):
+            lock = os.open(path, os.O_RDONLY)
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_SH)
+            if path.exists():
+                return path, lock
+            os.close(lock)
 
 
 def publish(temporary: Path, final: Path) -> None:
@@ -73,14 +90,24 @@ def publish(temporary: Path, final: Path) -> None:
 
 
 def sweep(folder: Path) -> int:
-    """Remove what killed writers left; returns how much. Call while nothing writes there."""
-    leftovers = sorted(folder.glob(f"{TEMPORARY}*"))
-    for path in leftovers:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    return len(leftovers)
+    """Remove what killed writers left; returns how much. What a living one uses stays."""
+    return sum(_swept(path) for path in sorted(folder.glob(f"{TEMPORARY}*")))
+
+
+def _swept(path: Path) -> bool:
+    """Remove one leftover, unless its writer lives and holds its lock."""
+    with suppress(FileNotFoundError, BlockingIOError):
+        lock = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+            return True
+        finally:
+            os.close(lock)
+    return False
 
 
 @contextmanager

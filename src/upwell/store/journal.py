@@ -73,10 +73,13 @@ class Journal:
             self._events.submit(_Batch(_event_rows(part, received), received))
             for part in _slices(rows)
         ]
+        parts = list(enumerate(receipts))
         return Receipt(
-            sum(receipt.accepted for receipt in receipts),
-            sum(receipt.duplicates for receipt in receipts),
-            tuple(bad for receipt in receipts for bad in receipt.refused),
+            sum(part.accepted for part in receipts),
+            sum(part.duplicates for part in receipts),
+            tuple(bad for part in receipts for bad in part.refused),
+            tuple(n * _SLICE + place for n, part in parts for place in part.refused_at),
+            tuple(n * _SLICE + place for n, part in parts for place in part.duplicates_at),
         )
 
     def keep_bad_rows(self, rows: pa.Table) -> None:
@@ -210,19 +213,24 @@ def _tell_apart(batches: Sequence[_Batch], stored: Stored, last: int) -> list[Re
     claimed: set[tuple[str, str]] = set()
     receipts = []
     for batch in batches:
-        accepted, duplicates = 0, 0
-        refused: list[BadRow] = []
-        for row in batch.rows:
+        refused: dict[int, BadRow] = {}
+        duplicates: list[int] = []
+        for place, row in enumerate(batch.rows):
             key = (row[_SOURCE], row[_ID])
             seq, body = stored[key]
             if body != row[len(_EVENT)]:
-                refused.append(_conflict(row, batch.received))
+                refused[place] = _conflict(row, batch.received)
             elif seq > last and key not in claimed:
                 claimed.add(key)
-                accepted += 1
             else:
-                duplicates += 1
-        receipts.append(Receipt(accepted, duplicates, tuple(refused)))
+                duplicates.append(place)
+        accepted = len(batch.rows) - len(refused) - len(duplicates)
+        receipts.append(
+            Receipt(
+                accepted, len(duplicates), tuple(refused.values()), tuple(refused),
+                tuple(duplicates),
+            )
+        )  # fmt: skip
     return receipts
 
 

@@ -119,7 +119,7 @@ class Lake:
         return self._read("predictions", con, until_seq, as_of)
 
     def sweep(self) -> int:
-        """Remove what killed drains left; returns how much. Call while nothing drains."""
+        """Remove what killed drains left; returns how much."""
         return sweep(self._folder)
 
     def _read(

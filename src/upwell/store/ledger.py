@@ -2,18 +2,22 @@
 
 It lives in the journal's database. Everything is recorded once: recording the same again changes
 nothing, so a turn that was killed can be run again from where it stood.
+
+Its time never runs backwards. Where a machine's clock was set back, a turn begins at the moment
+of the turn before it, and a decision falls a microsecond after the last one: what came later in
+truth stays later here, and no version serves for less than no time.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from sqlalchemy import Connection, Select, Table, func, insert, select, update
+from sqlalchemy import Connection, Select, Table, case, func, insert, select, update
 
 from upwell.errors import StoreError
 from upwell.records import Decision, Json, ModelVersion, Report
@@ -61,11 +65,13 @@ class Ledger:
         as_of: datetime | None,
         options: Mapping[str, Json],
     ) -> Turn:
-        """Begin a turn. Raises StoreError ``turn.unfinished`` while the task has another."""
+        """Begin a turn, not before the last one. Raises StoreError ``turn.unfinished``."""
         with writing(self._engine) as connection:
             unfinished = _unfinished(connection, task)
             if unfinished is not None:
                 raise StoreError("turn.unfinished", task=task, turn=unfinished.id)
+            last = _last(connection, sql.turns, task)
+            at = at if last is None else max(at, last)
             turn = Turn(id, task, at, watermark, as_of, options)
             known_until = None if as_of is None else micros(as_of)
             connection.execute(
@@ -93,10 +99,11 @@ class Ledger:
         return [_turn(row) for row in rows]
 
     def close_turn(self, turn: str, at: datetime) -> None:
-        """End a turn; closing it again changes nothing."""
+        """End a turn, not before it began; closing it again changes nothing."""
         open_one = (sql.turns.c.id == turn) & sql.turns.c.closed.is_(None)
+        ended = case((sql.turns.c.at > micros(at), sql.turns.c.at), else_=micros(at))
         with writing(self._engine) as connection:
-            connection.execute(update(sql.turns).where(open_one).values(closed=micros(at)))
+            connection.execute(update(sql.turns).where(open_one).values(closed=ended))
 
     def stage_result(self, turn: str, stage: str) -> dict[str, Any] | None:
         """What a stage of the turn recorded, or None while it has not."""
@@ -125,6 +132,15 @@ class Ledger:
         with writing(self._engine) as connection:
             _insert(connection, sql.looks, row)
             return int(connection.execute(counted).scalar_one())
+
+    def looks(self, task: str, but: str = "") -> dict[str, int]:
+        """How many turns of a task looked at each test, the turn ``but`` left out."""
+        counted = select(sql.looks.c.test, func.count()).where(
+            sql.looks.c.turn == sql.turns.c.id, sql.turns.c.task == task, sql.turns.c.id != but
+        )
+        with reading(self._engine) as connection:
+            found = connection.execute(counted.group_by(sql.looks.c.test)).fetchall()
+        return {test: int(count) for test, count in found}
 
     def add_version(self, version: ModelVersion) -> None:
         """Record a model version; its id is kept once."""
@@ -169,6 +185,9 @@ class Ledger:
         ``ledger.no_version`` when the task has no such version.
         """
         with writing(self._engine) as connection:
+            last = _last(connection, sql.decisions, decision.task)
+            if last is not None and decision.at < last:
+                decision = replace(decision, at=last + timedelta(microseconds=1))
             if not _insert(connection, sql.decisions, _row(Decision, decision)):
                 return
             if alias_to is not None:
@@ -222,6 +241,12 @@ def _unfinished(connection: Connection, task: str) -> Turn | None:
     open_one = (sql.turns.c.task == task) & sql.turns.c.closed.is_(None)
     row = connection.execute(select(sql.turns).where(open_one)).first()
     return None if row is None else _turn(row)
+
+
+def _last(connection: Connection, table: Table, task: str) -> datetime | None:
+    """The latest moment that the ledger knows of in a table."""
+    at = connection.execute(select(func.max(table.c.at)).where(table.c.task == task)).scalar()
+    return None if at is None else moment(at)
 
 
 def _turn(row: Any) -> Turn:

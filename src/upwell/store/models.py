@@ -7,7 +7,6 @@ hash of its manifest, which holds the hash of every file, so a model is what it 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,7 +47,9 @@ class Models:
                     return version_id, digest
                 if not replace:
                     raise StoreError("model.exists", version=version_id)
-                shutil.rmtree(final)
+                # Moved away whole before it is removed: a kill never leaves half of it in sight.
+                with staging(self._folder) as aside:
+                    final.replace(aside / version_id)
             publish(temporary, final)
         return version_id, digest
 
@@ -62,8 +63,14 @@ class Models:
             raise StoreError("model.damaged", model=path[:80], file=problem)
         return self._folder / path
 
+    def forget(self, version_id: str) -> None:
+        """Remove the folder of a version that no ledger knows; nothing where there is none."""
+        if NAME.fullmatch(version_id) and (self._folder / version_id).exists():
+            with staging(self._folder) as aside:
+                (self._folder / version_id).replace(aside / version_id)
+
     def sweep(self) -> int:
-        """Remove what killed writers left; returns how much. Call while no turn runs."""
+        """Remove what killed writers left; returns how much."""
         return sweep(self._folder)
 
 

@@ -149,3 +149,62 @@ facts = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
+trials = Table(
+    "trials",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("task", Text, nullable=False),
+    Column("champion", Text, ForeignKey("versions.id"), nullable=False),
+    Column("challenger", Text, ForeignKey("versions.id"), nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("started", BigInteger, nullable=False),
+    Column("options", Text, nullable=False),
+    Column("chances", Text, nullable=False),
+    Column("ended", BigInteger),
+    Column("outcome", Text),
+    Column("reason", Text),
+)
+Index(
+    "one_running_trial_per_task",
+    trials.c.task,
+    unique=True,
+    sqlite_where=trials.c.ended.is_(None),
+    postgresql_where=trials.c.ended.is_(None),
+)
+exclusions = Table(
+    "exclusions",
+    metadata,
+    _seq(),
+    Column("what", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    UniqueConstraint("what", "name"),
+    sqlite_autoincrement=True,
+)
+taints = Table(
+    "taints",
+    metadata,
+    Column("version", Text, ForeignKey("versions.id"), nullable=False),
+    Column("exclusion", BigInteger, ForeignKey("exclusions.seq"), nullable=False),
+    Column("rows", BigInteger),
+    PrimaryKeyConstraint("version", "exclusion"),
+)
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("public", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger),
+)
+api_key_ends = Table(
+    "api_key_ends",
+    metadata,
+    _seq(),
+    Column("public", Text, ForeignKey("api_keys.public"), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)

@@ -93,7 +93,7 @@ class Snapshots:
         return Dataset(**tables)
 
     def sweep(self) -> int:
-        """Remove what killed writers left; returns how much. Call while no turn runs."""
+        """Remove what killed writers left; returns how much."""
         return sweep(self._folder)
 
     def _manifest(self, snapshot_id: str) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from upwell.wiring.data import collect, dataset, freeze
 from upwell.wiring.decision import release, taken, verdict
 from upwell.wiring.learning import load, tune, use_threads
 from upwell.wiring.proof import evaluate
-from upwell.wiring.turns import Kept, Stage, Tell, begin, drain, kept, once
+from upwell.wiring.turns import Kept, Stage, Tell, alone, begin, drain, kept, once
+from upwell.wiring.watch import Round, rounds
 
 __all__ = [
-    "Kept", "Stage", "Tell", "begin", "collect", "dataset", "drain", "evaluate", "freeze", "kept",
-    "load", "once", "release", "taken", "tune", "use_threads", "verdict",
+    "Kept", "Round", "Stage", "Tell", "alone", "begin", "collect", "dataset", "drain", "evaluate",
+    "freeze", "kept", "load", "once", "release", "rounds", "taken", "tune", "use_threads",
+    "verdict",
 ]  # fmt: skip

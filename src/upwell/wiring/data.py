@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from upwell import rows
+from upwell.ports import Correcting, Task
 from upwell.records import Json
+from upwell.settings import Settings
 from upwell.stages.clean.trust import totals, trusted
-from upwell.stages.dataset.augment import augmented
+from upwell.stages.dataset.augment import Rewrite, augmented
+from upwell.stages.dataset.back_translation import back_translated
+from upwell.stages.dataset.corrections import taught
 from upwell.stages.dataset.history import with_history
 from upwell.stages.dataset.items import items
 from upwell.stages.dataset.split import assign, cuts
@@ -28,7 +33,7 @@ def collect(project: Project, turn: Turn, tell: Tell) -> Kept:
 def freeze(project: Project, turn: Turn, tell: Tell) -> Kept:
     """Protect, clean, behaviour, dataset: what users did as one snapshot of rows to learn from."""
     with rows.workspace(project) as (space, con):
-        events = project.lake.events(con, until_seq=turn.watermark)
+        events = rows.events_of(project, con, until_seq=turn.watermark)
         predictions = project.lake.predictions(con)
         users = rows.permitted_users(project, "train", turn.at)
         known = turn.as_of or turn.at
@@ -36,13 +41,13 @@ def freeze(project: Project, turn: Turn, tell: Tell) -> Kept:
         tell("dataset", 0.6, {})
         split = project.settings.split
         frozen = rows.frozen_span(project, made, turn.task, turn.as_of)
-        about = task_of(turn).ABOUT
+        task = task_of(turn)
         found = rows.judgement(
             con, space, project, events, predictions, users, made, frozen, turn.as_of, known
         )
         made = trusted(con, made, found.doubts, found.rated)
-        parts = assign(con, made, split, cuts(made, split, frozen, turn.as_of), about)
-        parts = _completed(con, project, parts)
+        parts = assign(con, made, split, cuts(made, split, frozen, turn.as_of), task.ABOUT)
+        parts = _completed(con, project, task, parts)
         keep_doubts(rows.doubts_path(project, turn.id), found.doubts)
         snapshot = project.snapshots.write(
             {**parts, "items": items(con, events)}, turn.task, turn.at, turn.watermark
@@ -57,20 +62,31 @@ def freeze(project: Project, turn: Turn, tell: Tell) -> Kept:
 
 
 def _completed(
-    con: DuckDBPyConnection, project: Project, parts: Mapping[str, DuckDBPyRelation]
+    con: DuckDBPyConnection, project: Project, task: Task, parts: Mapping[str, DuckDBPyRelation]
 ) -> dict[str, DuckDBPyRelation]:
-    """The parts with variants of scarce texts in train and without silence in the test.
+    """The parts with, in train, what corrections teach and variants of scarce texts.
 
-    An outcome that comes late ends a silence; a test that is frozen must not change with it.
+    The test is without silence: an outcome that comes late ends it, and a test that is frozen
+    must not change with that.
     """
     settings, order, train, test = project.settings, '"user", "at", seq, id', "train", "test"
     found = dict(parts)
+    if task.ABOUT == "answer" and isinstance(task, Correcting):
+        found[train] = taught(con, found[train], task.corrected).order(order)
     if settings.augment.below:
-        made = con.from_arrow(augmented(con, parts[train], settings.augment))
-        found[train] = parts[train].union(made).order(order)
+        made = con.from_arrow(augmented(con, found[train], settings.augment, _rewrite(settings)))
+        found[train] = found[train].union(made).order(order)
     if settings.trust.maturity_days:
         found[test] = parts[test].filter("seq >= 0").order(order)
     return found
+
+
+def _rewrite(settings: Settings) -> Rewrite | None:
+    """What says texts otherwise, where the settings name translation models."""
+    if not settings.augment.back_translation:
+        return None
+    there, back = settings.augment.back_translation
+    return partial(back_translated, there=there, back=back)
 
 
 def dataset(project: Project, snapshot: str) -> Dataset:

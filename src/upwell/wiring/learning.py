@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 
+from upwell.errors import StoreError
 from upwell.ports import Adaptable, Model, Task
 from upwell.records import ModelVersion
+from upwell.stages.evaluate.marks import check_metric
 from upwell.store.ledger import Turn
 from upwell.store.project import Project
 from upwell.wiring.data import dataset
-from upwell.wiring.turns import Kept, Tell, kept, seed_of, task_of
+from upwell.wiring.turns import Kept, Tell, checkpoint_of, kept, seed_of, task_of
 
 
 def tune(project: Project, turn: Turn, tell: Tell) -> Kept:
@@ -21,17 +23,18 @@ def tune(project: Project, turn: Turn, tell: Tell) -> Kept:
     task, settings, seed = task_of(turn), project.settings.tune, seed_of(turn)
     snapshot = str(kept(project, turn, "dataset")["snapshot"])
     data = dataset(project, snapshot)
+    check_metric(task, project.settings.gate.metric, data.test)
     use_threads(settings.threads)
     champion = project.ledger.champion(turn.task)
     model = task.start(settings.base, data, seed)
     if isinstance(task, Adaptable):
         settings = task.adapt(model, data, settings)
     share = choose_label_share(task, model, data, settings, seed=seed)
-    checkpoint = project.folder / project.settings.data.folder / "checkpoints" / turn.id
+    checkpoint = checkpoint_of(project, turn)
     trained = train(
         task, model, data, settings,
         label_share=share.value, seed=seed, checkpoint=checkpoint,
-        champion=load(project, task, champion) if champion else None,
+        champion=loaded(project, task, champion)[0] if champion else None,
         progress=lambda step: tell("tune", step.epoch / step.of, step.numbers),
     )  # fmt: skip
     path, digest = project.models.write(
@@ -64,3 +67,18 @@ def use_threads(count: int) -> None:
 def load(project: Project, task: Task, version: ModelVersion) -> Model:
     """A version's model, from its folder as it was written."""
     return task.load(project.models.verified(version.path, version.digest))
+
+
+def loaded(project: Project, task: Task, version: ModelVersion) -> tuple[Model | None, str]:
+    """A version's model and ''; or None and what is wrong, where it no longer loads.
+
+    Altered files, a plugin that no longer reads what an older one wrote: a turn goes on without.
+    """
+    try:
+        return load(project, task, version), ""
+    except MemoryError:
+        raise
+    except StoreError as error:
+        return None, str(error.details.get("file", error.code))
+    except Exception as error:
+        return None, type(error).__name__

@@ -1,4 +1,9 @@
-"""A turn's beginning, its stages one after the other, and what each of them left."""
+"""A turn's beginning, its stages one after the other, and what each of them left.
+
+One turn of a project runs at a time. What a killed one left aside is removed when the next one
+has the lock: temporary folders whose writer is dead, checkpoints of turns that have ended, and
+models that were written but never recorded.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
+from shutil import rmtree
 from time import perf_counter
 from typing import Any, TypeAlias
 
@@ -14,6 +21,11 @@ from upwell.plugins import plugin
 from upwell.ports import Task
 from upwell.records import Json
 from upwell.stages.protect.pseudonyms import Pseudonyms
+from upwell.stages.protect.redact.steps import redaction
+from upwell.store.alone import alone as held
+from upwell.store.exclusions import Exclusions
+from upwell.store.failures import record_failure
+from upwell.store.files import sweep
 from upwell.store.ledger import Turn
 from upwell.store.project import Project
 
@@ -22,6 +34,45 @@ Tell: TypeAlias = Callable[[str, float, Mapping[str, object]], None]
 Kept: TypeAlias = Mapping[str, Json]
 """What a stage leaves under its turn's id."""
 Stage: TypeAlias = Callable[[Project, Turn, Tell], Kept]
+
+
+CHECKPOINTS = "checkpoints"
+ROOMS = (".", "lake", "snapshots", "models", "doubts", "judged", CHECKPOINTS)
+"""Folders below the data folder in which writers stage what they make."""
+
+
+@contextmanager
+def alone(project: Project, now: datetime) -> Iterator[None]:
+    """Let no other turn of the project run meanwhile; first remove what killed ones left.
+
+    Raises StoreError ``turn.running``, naming the process that runs a turn and since when.
+    """
+    data = project.folder / project.settings.data.folder
+    with held(data, project.journal.engine, project.settings.project.task, now):
+        sweep_leftovers(project)
+        yield
+
+
+def sweep_leftovers(project: Project) -> int:
+    """Remove what no turn will take up again; returns how much. Call while holding the lock."""
+    data, task = project.folder / project.settings.data.folder, project.settings.project.task
+    ledger = project.ledger
+    swept = sum(sweep(data / room) for room in ROOMS)
+    unfinished = ledger.unfinished_turn(task)
+    for folder in sorted((data / CHECKPOINTS).glob("*")):
+        if unfinished is None or folder.name != unfinished.id:
+            rmtree(folder, ignore_errors=True)
+            swept += 1
+    known = {version.id for version in ledger.versions(task)}
+    for turn in ledger.turns(task):
+        if turn.closed and turn.id not in known:
+            project.models.forget(turn.id)
+    return swept
+
+
+def checkpoint_of(project: Project, turn: Turn) -> Path:
+    """Where the turn's training keeps what it needs to go on."""
+    return project.folder / project.settings.data.folder / CHECKPOINTS / turn.id
 
 
 def begin(project: Project, as_of: datetime | None, seed: int, now: datetime) -> Turn:
@@ -46,14 +97,17 @@ def begin(project: Project, as_of: datetime | None, seed: int, now: datetime) ->
 
 def _options(project: Project, seed: int) -> Mapping[str, Json]:
     """What a turn depends on besides the events it may see."""
-    settings = sha256(project.settings.model_dump_json().encode()).hexdigest()
+    told = project.settings.model_dump_json(exclude={"watch"})
+    settings = sha256(told.encode()).hexdigest()
     consents = project.journal.counts()["consents"]
-    return {"seed": seed, "settings": settings, "consents": consents}
+    purged = len(Exclusions(project.journal).all())
+    return {"seed": seed, "settings": settings, "consents": consents, "purged": purged}
 
 
 def drain(project: Project) -> int:
-    """Move what is new in the journal into the lake, under pseudonyms; the rows moved."""
-    return project.lake.drain(Pseudonyms(project.key).protect)
+    """Move what is new in the journal into the lake, redacted, under pseudonyms; the rows moved."""
+    steps = redaction(project.settings.protect, project.key, project.folder)
+    return project.lake.drain(Pseudonyms(project.key, steps).protect)
 
 
 def once(project: Project, turn: Turn, tell: Tell, name: str, stage: Stage) -> None:
@@ -61,7 +115,7 @@ def once(project: Project, turn: Turn, tell: Tell, name: str, stage: Stage) -> N
     if project.ledger.stage_result(turn.id, name) is None:
         began = perf_counter()
         tell(name, 0.0, {})
-        with _ended_if_refused(project, turn):
+        with _ended_if_refused(project, turn, name):
             made = stage(project, turn, tell)
         kept = {**made, "seconds": round(perf_counter() - began, 3)}
         project.ledger.record_stage(turn.id, name, kept, turn.at)
@@ -69,13 +123,21 @@ def once(project: Project, turn: Turn, tell: Tell, name: str, stage: Stage) -> N
 
 
 @contextmanager
-def _ended_if_refused(project: Project, turn: Turn) -> Iterator[None]:
+def _ended_if_refused(project: Project, turn: Turn, stage: str) -> Iterator[None]:
     """End a turn whose rows cannot be used: what is captured later can only enter a new one."""
     try:
         yield
-    except (PluginError, StageError):
-        project.ledger.close_turn(turn.id, turn.at)
+    except (PluginError, StageError) as error:
+        why: dict[str, Json] = {"code": error.code, "stage": stage, "told": str(error)}
+        record_failure(project.journal, turn.id, why, turn.at)
+        end(project, turn, turn.at)
         raise
+
+
+def end(project: Project, turn: Turn, at: datetime) -> None:
+    """Close a turn; what only its training needed goes."""
+    project.ledger.close_turn(turn.id, at)
+    rmtree(checkpoint_of(project, turn), ignore_errors=True)
 
 
 def kept(project: Project, turn: Turn, stage: str) -> Mapping[str, Any]:

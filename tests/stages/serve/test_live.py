@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from upwell.errors import StageError, StoreError
-from upwell.stages.serve.live import Live
+from upwell.stages.serve.live import KEPT, Live
 from upwell.tables import Dataset
 
 ASKED = pa.table({"input": ["a", "b"]})
@@ -105,8 +105,10 @@ def test_a_version_that_cannot_be_loaded_changes_nothing() -> None:
 
 
 def test_flips_under_load_fail_no_answer_and_each_names_one_version() -> None:
+    """More versions than are held ready, so that every flip loads one while answers go on."""
     live, done = Live(Echo()), Flag()
     live.serve("m-0", Path("m-0"))
+    versions = [f"m-{n}" for n in range(KEPT + 2)]
 
     def asks() -> list[tuple[str, list[list[str]]]]:
         found = []
@@ -118,11 +120,26 @@ def test_flips_under_load_fail_no_answer_and_each_names_one_version() -> None:
         asking = [pool.submit(asks) for _ in range(4)]
         started = perf_counter()
         for flip in range(100):
-            version = f"m-{flip % 3}"
+            version = versions[flip % len(versions)]
             live.serve(version, Path(version))
+            sleep(0.002)
         took = perf_counter() - started
         done.set()
         answers = [answer for future in asking for answer in future.result()]
-    assert {version for version, _ in answers} == {"m-0", "m-1", "m-2"}
+    assert {version for version, _ in answers} == set(versions)
     assert all(outputs == [[version] * 2] * 2 for version, outputs in answers)
     assert took < 100.0
+
+
+def test_going_back_to_a_version_that_is_held_loads_nothing() -> None:
+    task = Echo()
+    live = Live(task)
+    for number in range(KEPT):
+        live.serve(f"m-{number}", Path(f"m-{number}"))
+    for number in range(KEPT):
+        live.serve(f"m-{number}", Path("broken"))
+        assert ask(live)[0] == f"m-{number}"
+    assert task.loads == KEPT
+    live.serve("m-9", Path("m-9"))
+    assert not live.holds("m-0")
+    assert live.holds(f"m-{KEPT - 1}")

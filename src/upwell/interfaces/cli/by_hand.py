@@ -13,25 +13,26 @@ from upwell.records import Decision, Json
 from upwell.stages.release.explain import render
 from upwell.store.project import Project
 from upwell.tables import canonical_json
+from upwell.wiring.purge import tainted
+from upwell.wiring.switch import earlier, switch
 
 
-def decide(project: Project, act: str, version: str, now: datetime, here: Here) -> Answer:
-    """Let ``version`` serve. Raises InterfaceError when there is no such version."""
-    task = project.settings.project.task
-    known = [entry.id for entry in project.ledger.versions(task)]
+def decide(
+    project: Project, act: str, version: str, now: datetime, here: Here, *, force: bool = False
+) -> Answer:
+    """Let ``version`` serve, if its folder is as it was written.
+
+    Raises InterfaceError when there is no such version, or it learned from what was purged since
+    (unless ``force``), StoreError ``model.damaged``.
+    """
+    known = [entry.id for entry in project.ledger.versions(project.settings.project.task)]
     if version not in known:
         nearest = (get_close_matches(version, known, 1, 0.0) or ["–"])[0]
         raise InterfaceError("cli.no_version", name=version, nearest=nearest)
-    decision = Decision(
-        id=str(uuid4()),
-        model=version,
-        task=task,
-        at=now,
-        act=act,
-        reasons=({"key": "release.by_hand"},),
-    )
-    project.ledger.decide(decision, alias_to=version)
-    return told(decision, here)
+    if not force and version in tainted(project):
+        raise InterfaceError("cli.tainted", version=version, act=act)
+    reason: dict[str, Json] = {"key": "release.by_hand"}
+    return told(switch(project, act, version, reason, id=str(uuid4()), now=now), here)
 
 
 def told(decision: Decision, here: Here) -> Answer:
@@ -50,8 +51,7 @@ def document(record: object) -> Json:
 
 def before(project: Project) -> str:
     """The version that served before the present one. Raises InterfaceError without one."""
-    served = project.ledger.alias_history(project.settings.project.task)["version"].to_pylist()
-    earlier = [version for version in served if version != served[-1]]
-    if not earlier:
+    found = earlier(project)
+    if found is None:
         raise InterfaceError("cli.no_earlier")
-    return str(earlier[-1])
+    return found

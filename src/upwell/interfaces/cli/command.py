@@ -76,7 +76,7 @@ def _described(entry: TyperArgument | TyperOption, lang: str) -> tuple[str, str]
     """A parameter and what it means; its help is a word key."""
     meaning = say(entry.help or "", lang)
     default = entry.default
-    if default not in (None, False, (), []) and not callable(default):
+    if default not in (None, False, (), [], "") and not callable(default):
         meaning += " " + say("cli.default", lang, value=default)
     if isinstance(entry, TyperArgument):
         return _wanted(entry).strip("[]"), meaning

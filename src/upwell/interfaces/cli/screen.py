@@ -16,9 +16,10 @@ NUMBER = re.compile(r"[+−-]?[\d.,]+%?( … [+−-]?[\d.,]+)?")
 
 
 def show(answer: Answer, here: Here) -> None:
-    """Print an answer to stdout."""
+    """Print an answer to stdout; one whose document is empty has told it already."""
     if here.json:
-        print(json.dumps(answer.document, ensure_ascii=False, indent=2, default=str))
+        if answer.document:
+            print(json.dumps(answer.document, ensure_ascii=False, indent=2, default=str))
         return
     for line in answer.lines:
         print("\n".join(grid(line)) if isinstance(line, Grid) else line)

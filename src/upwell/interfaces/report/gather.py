@@ -16,6 +16,7 @@ from typing import Any
 from upwell.interfaces.report.story import (
     Change,
     Curve,
+    GuardRow,
     Point,
     SliceRow,
     Step,
@@ -26,6 +27,7 @@ from upwell.interfaces.report.story import (
 from upwell.records import Decision, Report
 from upwell.store.ledger import Turn
 from upwell.store.project import Project
+from upwell.wiring.history import history
 
 _STAGES = ("collect", "dataset", "tune", "evaluate", "release")
 _GUARDS = ("coverage", "calibration_error")
@@ -66,6 +68,8 @@ def gather(project: Project, made: datetime, suggestions: Sequence[Suggestion] =
         suggestions=tuple(suggestions),
         recommends=not told or recommends(told[-1].report),
         learned=learned(told[-1].stages.get("tune", {})) if told else {},
+        guards=guarded(told[-1].report) if told else (),
+        history=history(project) if told else (),
     )
 
 
@@ -79,6 +83,20 @@ def learned(tuned: Mapping[str, Any]) -> dict[str, float]:
     told = tuned.get("diagnostics", {})
     known = {name: _number(told.get(name)) for name in DIAGNOSTICS}
     return {name: value for name, value in known.items() if value - value == 0.0}
+
+
+def guarded(report: Report) -> tuple[GuardRow, ...]:
+    """The guards of a report, those that were crossed first."""
+    watched = report.guards.get("watched")
+    rows = [
+        GuardRow(
+            name, _finite(told.get("value")), _number(told.get("threshold")),
+            bool(told.get("crossed")), str(told.get("verdict")), str(told.get("why", "")), told,
+        )
+        for name, told in (watched.items() if isinstance(watched, Mapping) else ())
+        if isinstance(told, Mapping)
+    ]  # fmt: skip
+    return tuple(sorted(rows, key=lambda row: (not row.crossed, row.value is None)))
 
 
 def past(project: Project, task: str) -> list[Past]:

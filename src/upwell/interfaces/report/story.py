@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from upwell.records import Json, Metric
+from upwell.stages.release.gains import Entry
 from upwell.words import catalogue
 
 
@@ -95,12 +96,30 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardRow:
+    """One guard of the latest turn: its value and threshold, and whether it was crossed.
+
+    ``verdict`` is what crossing does; ``value`` None was not measured, and ``why`` says why.
+    ``told`` are the numbers of its sentence.
+    """
+
+    name: str
+    value: float | None
+    threshold: float
+    crossed: bool
+    verdict: str
+    why: str = ""
+    told: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """All that one report tells about a project. Empty parts are left out of the pages.
 
     ``slices_over`` says over which model the groups gain: the ``first`` or the one ``before``.
     ``recommends`` says whether items are recommended; else answers are given. ``learned`` is what
     to know about the latest training: names below ``report.learned`` and their numbers.
+    ``history`` is every turn and every decision without one, failed and unfinished ones too.
     """
 
     project: str
@@ -117,6 +136,8 @@ class Story:
     suggestions: tuple[Suggestion, ...] = ()
     recommends: bool = True
     learned: Mapping[str, float] = field(default_factory=dict)
+    guards: tuple[GuardRow, ...] = ()
+    history: tuple[Entry, ...] = ()
 
     def key(self, key: str) -> str:
         """The key of a sentence: that about answers where there is one and the story is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from upwell.interfaces.report import flow, gains, quality
+from upwell.interfaces.report import flow, founder, gains, guards, quality
 from upwell.interfaces.report.page import page
 from upwell.interfaces.report.picture import Picture
 from upwell.interfaces.report.story import Story
@@ -18,10 +18,14 @@ def pictures(story: Story, lang: str) -> tuple[Picture, ...]:
     drawn = []
     if story.turns:
         drawn.append(quality.quality(story, lang))
+    if sum(entry.turn is not None for entry in story.history) > 1:
+        drawn.append(founder.founder(story, lang))
     if any(change.before for change in story.changes):
         drawn.append(gains.before_after(story, lang))
     if story.slices:
         drawn.append(gains.slices(story, lang))
+    if story.guards:
+        drawn.append(guards.guards(story, lang))
     if story.steps:
         drawn.append(flow.funnel(story, lang))
     if story.curve is not None and story.curve.points:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute as pc
 
@@ -33,10 +34,14 @@ _PART = 131_072
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """What intake made of a batch: events (Event schema), bad rows (BadRow schema), in order."""
+    """What intake made of a batch: events (Event schema), bad rows (BadRow schema), in order.
+
+    ``bad_at`` are the places of the bad rows in the batch.
+    """
 
     events: pa.Table
     bad: pa.Table
+    bad_at: npt.NDArray[np.int64]
 
 
 def sort_out(batch: Batch, source: str, received: datetime) -> Sorted:
@@ -56,9 +61,11 @@ def sort_out(batch: Batch, source: str, received: datetime) -> Sorted:
         raise RecordError("record.bad_name", field="source", value=source[:80])
     _check_columns(batch.schema.names)
     parts = [_sort_part(part, source, received) for part in _parts(batch)]
+    places = (part.bad_at + place * _PART for place, part in enumerate(parts))
     return Sorted(
         pa.concat_tables([schema(Event).empty_table(), *(part.events for part in parts)]),
         pa.concat_tables([schema(BadRow).empty_table(), *(part.bad for part in parts)]),
+        np.concatenate([np.empty(0, np.int64), *places]),
     )
 
 
@@ -92,13 +99,14 @@ def _sort_part(given: dict[str, pa.Array], source: str, received: datetime) -> S
     told = given.get(PROBLEM, absent)
     problems.note(pc.is_valid(told), "", "")
     columns = _columns({name: given.get(name, absent) for name in COLUMNS}, source, problems)
+    bad_at = np.flatnonzero(problems.first)
     if not problems.named:
-        return Sorted(pa.table(columns, schema=schema(Event)), schema(BadRow).empty_table())
+        return Sorted(pa.table(columns, schema=schema(Event)), schema(BadRow).empty_table(), bad_at)
     good = pa.array(problems.first == 0)
     # Cells of refused rows may be null where an event's must not, so they go before the cast.
     events = pa.table({name: column.filter(good) for name, column in columns.items()})
     bad = _bad_rows(given, problems, source, received)
-    return Sorted(events.cast(schema(Event)), bad)
+    return Sorted(events.cast(schema(Event)), bad, bad_at)
 
 
 def _columns(given: dict[str, pa.Array], source: str, problems: Problems) -> dict[str, pa.Array]:

@@ -11,6 +11,8 @@ Where the best candidate is less probable than ``abstain`` nothing is shown, and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -88,3 +90,36 @@ def _picked(column: pa.ChunkedArray, shown: Integers, sizes: Integers) -> pa.Lis
     values = column.combine_chunks().flatten().take(pa.array(shown))
     ends = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(ends), values)
+
+
+def chances(
+    task: Task,
+    model: Model,
+    inputs: pa.Table,
+    k: int,
+    explore: float,
+    outputs: Sequence[Sequence[str]],
+    abstain: float = 0.0,
+) -> npt.NDArray[np.float64]:
+    """(n,) the probability with which ``answer`` of this model would show exactly ``outputs``."""
+    candidates = task.answer(model, inputs, POOL * k if explore else k)
+    _, lengths = _extent(candidates)
+    lengths = np.where(_best(candidates["score"], lengths) < abstain, 0, lengths)
+    listed = candidates["output"].to_pylist()
+    pairs = zip(listed, lengths, outputs, strict=True)
+    return np.array(
+        [_chance(known[:size], list(shown), k, explore) for known, size, shown in pairs],
+        dtype=np.float64,
+    )
+
+
+def _chance(candidates: Sequence[str], shown: Sequence[str], k: int, explore: float) -> float:
+    """The probability of one list under the policy of this module."""
+    best, runners = candidates[:k], candidates[k:]
+    if shown == best:
+        return 1.0 - explore if runners and explore else 1.0
+    if len(shown) != len(best) or not explore:
+        return 0.0
+    changed = [item for item, usual in zip(shown, best, strict=True) if item != usual]
+    is_explored = len(changed) == 1 and changed[0] in runners
+    return explore / (len(best) * len(runners)) if is_explored else 0.0

@@ -17,6 +17,7 @@ from upwell.interfaces.report.picture import named
 from upwell.records import Json, ModelVersion
 from upwell.stages.release.explain import render
 from upwell.store.project import Project
+from upwell.wiring.purge import tainted
 
 
 def run(
@@ -42,6 +43,7 @@ def _all(project: Project, versions: list[ModelVersion], here: Here) -> Answer:
     champion = project.ledger.champion(task)
     serving = champion.id if champion else None
     acts = {decision.model: decision.act for decision in project.ledger.decisions(task)}
+    spoilt = tainted(project)
     rows = [
         (
             version.id,
@@ -50,14 +52,17 @@ def _all(project: Project, versions: list[ModelVersion], here: Here) -> Answer:
             version.snapshot[:12],
             named("act", acts.get(version.id, ""), here.lang),
             here.say("cli.models.yes") if version.id == serving else "",
+            *([here.say("cli.models.yes") if version.id in spoilt else ""] if spoilt else []),
         )
         for version in versions
     ]
     keys = ("version", "at", "parent", "snapshot", "decision", "serves")
     heads = [here.say(f"cli.models.{key}") for key in keys]
+    heads += [here.say("cli.purge.is_tainted")] if spoilt else []
     lines: list[Line] = [Grid(heads, rows)] if rows else [here.say("cli.models.empty")]
     listed = [document(version) for version in versions]
-    return Answer({"champion": serving, "versions": listed}, lines)
+    told: dict[str, Json] = {"champion": serving, "versions": listed, "tainted": dict(spoilt)}
+    return Answer(told, lines)
 
 
 def _one(project: Project, version: ModelVersion, here: Here) -> Answer:
@@ -72,6 +77,10 @@ def _one(project: Project, version: ModelVersion, here: Here) -> Answer:
         (here.say("cli.models.path"), version.path),
         (here.say("cli.models.digest"), version.digest),
     ]
+    spoilt = tainted(project)
+    if version.id in spoilt:
+        rows = spoilt[version.id]
+        facts.append((here.say("cli.purge.is_tainted"), here.say("cli.purge.rows_of", rows=rows)))
     lines: list[Line] = [Grid((version.id, ""), facts)]
     for report in reports:
         lines += ["", here.say("cli.models.reports"), measured(report, here)]
@@ -83,6 +92,7 @@ def _one(project: Project, version: ModelVersion, here: Here) -> Answer:
         lines += ["", Grid(heads, spans)]
     told: dict[str, Json] = {
         "version": document(version),
+        "tainted": version.id in spoilt,
         "reports": [document(report) for report in reports],
         "decisions": [document(decision) for decision in decisions],
         "served": [{key: str(value) for key, value in row.items() if value} for row in served],

@@ -15,7 +15,8 @@ from upwell.interfaces.cli.opened import opened
 def run(
     context: typer.Context,
     version: Annotated[str, typer.Argument(help="cli.promote.version")],
+    force: Annotated[bool, typer.Option("--force", help="cli.purge.force")] = False,
 ) -> Answer:
     """The decision is recorded with its reason, like every other."""
     here: Here = context.obj
-    return decide(opened(here), "promote", version, datetime.now(UTC), here)
+    return decide(opened(here), "promote", version, datetime.now(UTC), here, force=force)

@@ -13,6 +13,7 @@ from upwell.interfaces.report.picture import diagnosed
 from upwell.records import Json
 from upwell.service import Upwell
 from upwell.store.project import Project
+from upwell.wiring.purge import tainted
 from upwell.words import catalogue
 
 
@@ -22,8 +23,11 @@ def run(context: typer.Context) -> Answer:
     project = opened(here)
     found = Upwell(project).status()
     name = project.settings.project.name
-    told = _learned(project)
-    document = {"project": name, "folder": str(project.folder), **found, "learned": told}
+    told, spoilt = _learned(project), tainted(project)
+    document: dict[str, Json] = {
+        "project": name, "folder": str(project.folder), **found, "learned": dict(told),
+        "tainted": dict(spoilt),
+    }  # fmt: skip
     rows = [(_name(key, here), said) for key, said in _flat(found, here)]
     heads = [here.say("cli.status.what"), here.say("cli.status.value")]
     lines: list[Line] = [
@@ -31,6 +35,7 @@ def run(context: typer.Context) -> Answer:
         "",
         Grid(heads, rows),
         *diagnosed(told, here.lang),
+        *([here.say("cli.purge.status", versions=", ".join(spoilt))] if spoilt else []),
         "",
         here.say("cli.status.next", command=_next(found)),
     ]

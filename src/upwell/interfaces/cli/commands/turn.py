@@ -42,7 +42,9 @@ def run(
     said = told(decision, here)
     table: list[Line] = [measured(reports[-1], here), ""] if reports else []
     report = document(reports[-1]) if reports else None
-    return Answer({**said.document, "report": report}, [*table, *said.lines])
+    after = ["", here.say("cli.turn.dry_run.told")] if dry_run else []
+    whole = {**said.document, "report": report, "dry_run": dry_run}
+    return Answer(whole, [*table, *said.lines, *after])
 
 
 def _moment(text: str) -> datetime:

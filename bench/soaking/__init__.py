@@ -1,0 +1,1 @@
+"""What a project goes through when it runs unattended: kills, flips and damage."""

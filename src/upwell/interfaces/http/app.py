@@ -1,0 +1,118 @@
+"""The application: routes behind the gate, errors as sentences, CORS for pages that capture."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from upwell.errors import UpwellError
+from upwell.interfaces.http import errors
+from upwell.interfaces.http.desk import Asked, Desk, Spec
+from upwell.interfaces.http.errors import RequestError
+from upwell.interfaces.http.gate import is_local
+from upwell.interfaces.http.routes import specs
+from upwell.store.access import CAPTURE
+
+log = logging.getLogger("upwell.http")
+Endpoint = Callable[[Request], Awaitable[Response]]
+_CACHED_SECONDS = "600"
+_SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+
+def application(desk: Desk) -> Starlette:
+    """The service of ``desk`` as an ASGI application."""
+    found = desk.specs = specs()
+    routes: list[BaseRoute] = [
+        Route(spec.path, partial(_answer, desk, spec), methods=[spec.method]) for spec in found
+    ]
+    captured = sorted({spec.path for spec in found if spec.need == CAPTURE})
+    preflight = partial(_preflight, desk)
+    routes += [Route(path, preflight, methods=["OPTIONS"]) for path in captured]
+    app = Starlette(routes=routes, lifespan=partial(_lifespan, desk))
+    app.add_exception_handler(HTTPException, _unrouted)
+    return app
+
+
+async def _answer(desk: Desk, spec: Spec, request: Request) -> Response:
+    """One request from the gate to its answer; whatever goes wrong is told as an error."""
+    lang = errors.spoken(request.headers.get("accept-language", ""))
+    try:
+        caller = await desk.gate.admit(request, spec.need)
+        desk.by_key.check(caller.public)
+        with desk.memory.share() as share:
+            response = await spec.run(Asked(desk, request, caller, lang, share))
+    except UpwellError as error:
+        response = errors.response(error, lang)
+    except ClientDisconnect:
+        response = Response(status_code=499)
+    except Exception as error:
+        # The trace names code, not what users sent; the message could, so it is left out.
+        log.error("%s %s: %s", spec.method, spec.path, type(error).__name__)
+        log.debug("trace", exc_info=error)
+        unexpected = RequestError("http.unexpected", 500, problem=type(error).__name__)
+        response = errors.response(unexpected, lang)
+    desk.meters.answered[f"{spec.method} {spec.path}", str(response.status_code)] += 1
+    response.headers.update(_SAFE)
+    if spec.need == CAPTURE:
+        response.headers.update(_shared_with(desk, request))
+    return response
+
+
+async def _preflight(desk: Desk, request: Request) -> Response:
+    """What a browser asks before a page of another site sends."""
+    allowed = _shared_with(desk, request)
+    if "Access-Control-Allow-Origin" in allowed:
+        asked = request.headers.get("access-control-request-headers", "")
+        allowed |= {
+            "Access-Control-Allow-Methods": "POST, PUT",
+            "Access-Control-Allow-Headers": asked if asked.isascii() else "content-type",
+            "Access-Control-Max-Age": _CACHED_SECONDS,
+        }
+    return Response(status_code=204, headers=allowed)
+
+
+def _shared_with(desk: Desk, request: Request) -> dict[str, str]:
+    """CORS headers for a page whose site may send; a key is needed all the same."""
+    headers = {"Vary": "Origin"}
+    origin = request.headers.get("origin")
+    known = desk.settings.origins
+    if origin is not None and ("*" in known or origin in known or is_local(request)):
+        headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Expose-Headers"] = "Retry-After"
+    return headers
+
+
+async def _unrouted(request: Request, error: Exception) -> Response:
+    """Paths and methods that no route has."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    code = "http.no_method" if status == 405 else "http.no_route"
+    told = RequestError(code, status, headers, path=ascii(request.url.path[:80])[1:-1])
+    return errors.response(told, errors.spoken(request.headers.get("accept-language", "")))
+
+
+@asynccontextmanager
+async def _lifespan(desk: Desk, _: Starlette) -> AsyncIterator[None]:
+    """Load what serves while requests are taken already."""
+    warming = asyncio.create_task(_warm(desk))
+    yield
+    warming.cancel()
+    with suppress(asyncio.CancelledError):
+        await warming
+
+
+async def _warm(desk: Desk) -> None:
+    try:
+        await to_thread.run_sync(desk.upwell.warm, abandon_on_cancel=True)
+    except Exception as error:
+        log.error("the model that serves cannot be loaded: %s", type(error).__name__)

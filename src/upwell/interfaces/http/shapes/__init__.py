@@ -1,0 +1,1 @@
+"""Shapes that others have set, a file each: what their clients send, as rows of events."""

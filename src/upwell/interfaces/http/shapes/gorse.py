@@ -1,0 +1,84 @@
+"""Gorse's feedback, users and items.
+
+Gorse adds when a request is retried; here feedback has an id made of what it says, so that a
+retry counts once. A fact about a user or an item is the whole of what is known of it: the latest
+holds, so stating it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+
+from upwell.interfaces.http.given import Bad, Row
+from upwell.interfaces.http.shapes.names import name_of
+from upwell.stages.collect.rows import raw_json
+from upwell.tables import canonical_json
+
+SOURCE = "gorse"
+_FEEDBACK = ("FeedbackType", "UserId", "ItemId", "Value", "Timestamp", "Comment")
+_USER = ("UserId", "Labels", "Subscribe", "Comment")
+_ITEM = ("ItemId", "IsHidden", "Categories", "Timestamp", "Labels", "Comment")
+
+
+def feedback(sent: Row) -> Row:
+    """A row from one feedback."""
+    if isinstance(bad := _checked(sent, _FEEDBACK, ("FeedbackType", "UserId", "ItemId")), Bad):
+        return bad
+    found = {
+        **_named(bad),
+        "user": bad["UserId"],
+        "item": bad["ItemId"],
+        "kind": name_of(bad["FeedbackType"]),
+        "payload": {"comment": bad["Comment"]} if bad.get("Comment") else {},
+    }
+    return {**found, "value": bad["Value"]} if bad.get("Value") is not None else found
+
+
+def user(sent: Row) -> Row:
+    """A fact about a user."""
+    if isinstance(bad := _checked(sent, _USER, ("UserId",)), Bad):
+        return bad
+    payload = {name.lower(): bad[name] for name in _USER[1:] if bad.get(name)}
+    return {**_fresh(), "user": bad["UserId"], "kind": "user", "payload": payload}
+
+
+def item(sent: Row) -> Row:
+    """A fact about an item; its comment is its title, its categories are its genres."""
+    if isinstance(bad := _checked(sent, _ITEM, ("ItemId",)), Bad):
+        return bad
+    names = {"Comment": "title", "Categories": "genres", "Labels": "labels", "IsHidden": "hidden"}
+    payload = {ours: bad[theirs] for theirs, ours in names.items() if bad.get(theirs)}
+    return {**_fresh(), "item": bad["ItemId"], "kind": "item", "payload": payload}
+
+
+def _checked(
+    sent: Row, known: tuple[str, ...], needed: tuple[str, ...]
+) -> Bad | Mapping[str, object]:
+    if isinstance(sent, Bad):
+        return sent
+    for name in sent:
+        if name not in known:
+            return Bad("http.unknown_field", name, "", raw_json(sent))
+    for name in needed:
+        if not isinstance(sent.get(name), str | int):
+            return Bad("record.missing", name, "", raw_json(sent))
+    return sent
+
+
+def _named(sent: Mapping[str, object]) -> dict[str, object]:
+    """Id, source and time; what is said decides the id."""
+    mark = hashlib.sha256(canonical_json(dict(sent)).encode("utf-8", "replace")).hexdigest()
+    return {"id": mark, "source": SOURCE, "at": _time(sent)}
+
+
+def _fresh() -> dict[str, object]:
+    """Id, source and time of a fact; going back to an earlier one is a new fact."""
+    return {"id": str(uuid.uuid4()), "source": SOURCE, "at": None}
+
+
+def _time(sent: Mapping[str, object]) -> object:
+    """A time that Gorse's clients leave open is "" or in the year 1."""
+    at = sent.get("Timestamp")
+    return None if at is None or at == "" or str(at).startswith("0001-") else at

@@ -1,0 +1,113 @@
+"""Requests to the versions that serve: the champion, and during a trial a challenger beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from upwell.records import Json, ModelVersion
+from upwell.settings import TrialSettings
+from upwell.settings.trial import DAILY
+from upwell.stages.serve.live import Asking, Live, Split
+from upwell.stages.serve.traffic import chosen, day_begins
+from upwell.store.project import Project
+from upwell.store.trials import Trial, Trials
+from upwell.wiring.trials import finish
+
+
+def answers(
+    project: Project,
+    live: Live,
+    users: Sequence[str],
+    inputs: pa.Table,
+    asking: Asking,
+    at: datetime,
+) -> pa.Table:
+    """An answer for each user's input row, in order: columns of ``engine.answer`` and three more.
+
+    ``model`` is the version that answered, ``policy`` how it was chosen (``greedy``, or the mode
+    of the trial) and ``trial`` a JSON object of the trial's ``id`` and the ``chance`` that the
+    challenger had of answering, null outside one. A challenger that cannot be loaded or raises
+    ends its trial, and the champion answers. Raises StageError while no version serves.
+    """
+    task = project.settings.project.task
+    champion = project.ledger.champion(task)
+    if champion is not None:
+        place(project, live, champion)
+    trial = Trials(project.journal).running(task)
+    if trial is None or champion is None or trial.champion != champion.id:
+        version, found = live.answer(inputs, asking.k, asking.explore, asking.rng, asking.abstain)
+        return _marked(found, [version] * found.num_rows, None)
+    problem = _ready(project, live, trial)
+    split = _split(project, trial, users, at)
+    found, raised = live.answer_split(inputs, asking, split)
+    failed = problem or raised
+    if failed is not None:
+        reason = f"{type(failed).__name__}: {failed}".splitlines()[0][:200]
+        finish(project, trial, "rollback", {"key": "trial.failed", "problem": reason}, at)
+        return _marked(found.drop_columns(["model"]), found["model"].to_pylist(), None)
+    told: dict[str, Json] = {"id": trial.id, "chance": float(split.chance.max(initial=0.0))}
+    asked = [told if user else None for user in users]
+    return _marked(
+        found.drop_columns(["model"]), found["model"].to_pylist(), trial.mode, asked
+    )  # fmt: skip
+
+
+def _marked(
+    found: pa.Table,
+    models: list[str],
+    mode: str | None,
+    asked: Sequence[Json] = (),
+) -> pa.Table:
+    """The answers with who gave them and how that one was chosen."""
+    told = list(asked) or [None] * found.num_rows
+    policies = [mode if one and mode else "greedy" for one in told]
+    return pa.table(
+        {
+            **{name: found[name] for name in found.column_names},
+            "model": pa.array(models, pa.string()),
+            "policy": pa.array(policies, pa.string()),
+            "trial": pa.array(told, pa.struct([("id", pa.string()), ("chance", pa.float64())])),
+        }
+    )
+
+
+def place(project: Project, live: Live, champion: ModelVersion) -> None:
+    """Let the champion serve; one that is held ready is not read again."""
+    if live.version != champion.id:
+        live.serve(champion.id, _folder(project, live, champion))
+
+
+def _ready(project: Project, live: Live, trial: Trial) -> Exception | None:
+    """Load the challenger where it is not held ready; what kept it from that."""
+    if live.holds(trial.challenger):
+        return None
+    try:
+        version = project.ledger.version(trial.challenger)
+        live.ready(version.id, _folder(project, live, version))
+    except Exception as problem:
+        return problem
+    return None
+
+
+def _folder(project: Project, live: Live, version: ModelVersion) -> Path:
+    if live.holds(version.id):
+        return Path(version.path)
+    return project.models.verified(version.path, version.digest)
+
+
+def _split(project: Project, trial: Trial, users: Sequence[str], at: datetime) -> Split:
+    daily = trial.mode in DAILY
+    # A unit keeps the chance that held when its day began, so that its draw never changes.
+    chance = trial.chance(day_begins(at) if daily else at)
+    return Split(
+        trial.champion,
+        trial.challenger,
+        chosen(project.key, trial.id, users, at, chance, daily=daily),
+        np.array([chance if user else 0.0 for user in users], dtype=np.float64),
+        TrialSettings.model_validate(trial.options).ask_both,
+    )

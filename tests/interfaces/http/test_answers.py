@@ -1,0 +1,128 @@
+"""Answers over HTTP: recorded, named, explained, and aware of what was just captured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+from tests.interfaces.http.conftest import HERE, LOCAL, error
+from tests.tiny_task import ANSWER, install
+
+from upwell import loop
+from upwell.interfaces.http.app import application
+from upwell.interfaces.http.desk import Desk
+from upwell.service import Upwell
+from upwell.store.project import create_project, open_project
+
+DAY_ONE = datetime(2024, 1, 1, tzinfo=UTC)
+FROZEN, NOW = DAY_ONE + timedelta(days=100), DAY_ONE + timedelta(days=122)
+Shop = Callable[..., Upwell]
+
+
+def asked_of(upwell: Upwell) -> TestClient:
+    return TestClient(application(Desk.of(upwell)), HERE, client=LOCAL)
+
+
+@pytest.fixture
+def recommending(shop: Shop, tmp_path: Path) -> TestClient:
+    upwell = shop(tmp_path / "shop", tune={"epochs": 1})
+    loop.turn(upwell.project, now=NOW, as_of=FROZEN)
+    return asked_of(upwell)
+
+
+@pytest.fixture
+def classifying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    install(monkeypatch)
+    chosen: Mapping[str, Mapping[str, object]] = {
+        "project": {"task": "tiny_answer"}, "gate": {"resamples": 100},
+              "tune": {"base": "", "epochs": 3, "learning_rate": 0.1}}  # fmt: skip
+    upwell = Upwell(open_project(create_project(tmp_path / "asked", "asked", chosen)))
+    told = [
+        {"id": str(n), "kind": "label", "at": NOW,
+         "payload": {"input": f"{ANSWER.words[n % 6]} {n}", "target": ANSWER.labels[n % 2]}}
+        for n in range(120)
+    ]  # fmt: skip
+    upwell.capture(told, now=NOW)
+    loop.turn(upwell.project, now=NOW)
+    return asked_of(upwell)
+
+
+def test_nobody_answers_before_the_first_turn(api: TestClient) -> None:
+    answer = api.post("/v1/predict/recommend", json={"user": "ann"})
+    assert (answer.status_code, error(answer)["code"]) == (409, "serve.no_champion")
+    assert api.get("/api/recommend/ann").status_code == 409
+
+
+def test_the_next_answer_knows_what_the_user_just_did(recommending: TestClient) -> None:
+    with recommending as api:
+        allows = {"user": "newcomer", "purposes": ["serve"]}
+        assert api.post("/v1/consents", json=allows).status_code == 202
+        first = api.post("/v1/predict/recommend", json={"user": "newcomer", "k": 3}).json()
+        best = first["answers"][0]["output"]
+        sent = {"id": "e1", "user": "newcomer", "kind": "rating", "item": best, "value": 5}
+        assert api.post("/v1/events", json=sent).status_code == 202
+        then = api.post("/v1/predict/recommend", json={"user": "newcomer", "k": 3}).json()
+    assert best not in [one["output"] for one in then["answers"]]
+    assert first["prediction"] != then["prediction"]
+    assert first["model"] == then["model"] == "recommend-0"
+    assert 0.0 < first["propensity"] <= 1.0
+    assert all(one["reason"] and one["title"] for one in then["answers"])
+
+
+def test_gorse_clients_read_pages_of_items(recommending: TestClient) -> None:
+    with recommending as api:
+        whole = api.get("/api/recommend/ann", params={"n": 4})
+        assert whole.headers["x-upwell-prediction"]
+        page = api.get("/api/recommend/ann", params={"n": 2, "offset": 2}).json()
+        assert page == whole.json()[2:]
+        scored = api.get("/api/recommend/ann", params={"n": 2}, headers={"x-api-version": "2"})
+        assert [one["Id"] for one in scored.json()] == whole.json()[:2]
+        assert api.get("/api/recommend/a/b%2Fc", params={"n": 1}).status_code == 200
+        for wrong in ({"n": "many"}, {"n": "-1"}, {"n": "5000"}, {"offset": "x"}):
+            assert api.get("/api/recommend/ann", params=wrong).status_code == 400
+        back: dict[str, str | int] = {"n": 1, "write-back-type": "read", "write-back-delay": "10"}
+        shown = api.get("/api/recommend/ann", params=back).json()
+        again = api.get("/api/recommend/ann", params={"n": 4}).json()
+        assert shown[0] == whole.json()[0]
+        assert len(again) == 4
+
+
+def test_questions_are_answered_and_explained(classifying: TestClient) -> None:
+    with classifying as api:
+        found = api.post(
+            "/v1/predict/tiny_answer", json={"user": "ann", "input": "an iron bar", "k": 2}
+        ).json()
+        assert [one["output"] for one in found["answers"]] == ["metal", "fruit"]
+        assert 0.5 < found["answers"][0]["score"] <= 1.0
+        assert found["reason"] is None
+        blank = api.post("/v1/predict/tiny_answer", json={"user": "ann", "input": " "}).json()
+        assert (blank["answers"], bool(blank["reason"])) == ([], True)
+        sent = {"inference_id": found["prediction"], "metric_name": "thumbs", "value": True}
+        assert api.post("/v1/feedback", json=sent).status_code == 202
+        wrong = api.post("/v1/predict/recommend", json={"user": "ann"})
+        assert (wrong.status_code, error(wrong)["code"]) == (404, "http.other_task")
+        assert "tiny_answer" in error(wrong)["next"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ({"input": "x"}, "http.missing"), ({"user": True, "input": "x"}, "http.missing"),
+        ({"user": " ", "input": "x"}, "record.bad_id"), ({"user": "ann"}, "http.missing"),
+        ({"user": "u" * 600, "input": "x"}, "record.bad_id"),
+        ({"user": "ann", "input": "x", "k": 0}, "http.number"),
+        ({"user": "ann", "input": "x", "k": 10**9}, "http.number"),
+        ({"user": "ann", "input": "x", "j": 1}, "http.unknown_field"),
+        ({"user": "ann", "input": "x" * 1_100_000}, "http.too_large"),
+    ],
+)  # fmt: skip
+def test_questions_that_cannot_be_meant_are_refused(
+    classifying: TestClient, sent: dict[str, object], code: str
+) -> None:
+    with classifying as api:
+        answer = api.post("/v1/predict/tiny_answer", json=sent)
+    assert answer.status_code in (400, 413)
+    assert error(answer)["code"] == code
