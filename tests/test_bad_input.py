@@ -13,10 +13,13 @@ from pyarrow import compute as pc
 from upwell import loop
 from upwell.errors import StageError
 from upwell.interfaces.cli.main import run
+from upwell.interfaces.past import sentence_of
 from upwell.records import PURPOSES
 from upwell.service import Upwell
 from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.store.project import Project, create_project, open_project
+from upwell.wiring.history import history
+from upwell.words import LANGUAGES
 
 DAY_ONE = datetime(2024, 1, 1, tzinfo=UTC)
 FROZEN, NOW = DAY_ONE + timedelta(days=100), DAY_ONE + timedelta(days=122)
@@ -141,6 +144,8 @@ def test_too_little_to_learn_from_ends_a_turn_that_later_events_do_not_enter(fol
             loop.turn(project, now=NOW)
         assert refused.value.code == "dataset.empty_split"
         assert project.ledger.unfinished_turn("recommend") is None
+        for lang in LANGUAGES:
+            assert refused.value.explain(lang)[0] in sentence_of(history(project)[-1], lang)
     project = captured(folder, 1, 120)
     loop.turn(project, now=NOW)
     made = project.ledger.versions("recommend")[0]

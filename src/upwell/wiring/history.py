@@ -97,7 +97,12 @@ def _of_turn(
 
 def _failure(failed: list[dict[str, Any]]) -> Mapping[str, Any] | None:
     """The last thing that went wrong, as a reason."""
-    return {"key": "history.failed.why", "times": len(failed), **failed[-1]} if failed else None
+    if not failed:
+        return None
+    last = failed[-1]
+    if "details" in last:
+        return {**last["details"], "key": f"error.{last['code']}.what"}
+    return {**last, "times": len(failed), "key": "history.failed.why"}
 
 
 def _over_first(

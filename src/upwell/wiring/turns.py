@@ -16,7 +16,7 @@ from shutil import rmtree
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from upwell.errors import PluginError, StageError
+from upwell.errors import PluginError, StageError, UpwellError
 from upwell.plugins import plugin
 from upwell.ports import Task
 from upwell.records import Json
@@ -128,10 +128,18 @@ def _ended_if_refused(project: Project, turn: Turn, stage: str) -> Iterator[None
     try:
         yield
     except (PluginError, StageError) as error:
-        why: dict[str, Json] = {"code": error.code, "stage": stage, "told": str(error)}
-        record_failure(project.journal, turn.id, why, turn.at)
+        record_failure(project.journal, turn.id, {**failure(error), "stage": stage}, turn.at)
         end(project, turn, turn.at)
         raise
+
+
+def failure(error: Exception) -> dict[str, Json]:
+    """What is kept of an error: its ``code`` (else its kind), and what tells it in any language."""
+    if not isinstance(error, UpwellError):
+        return {"code": type(error).__name__, "told": str(error)[:500]}
+    plain = (bool, int, float, str)
+    told = {name: x if isinstance(x, plain) else str(x) for name, x in error.details.items()}
+    return {"code": error.code, "details": told}
 
 
 def end(project: Project, turn: Turn, at: datetime) -> None:

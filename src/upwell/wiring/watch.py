@@ -22,7 +22,7 @@ from upwell.store.arrivals import LABEL, NOTHING, Sight, arrived
 from upwell.store.failures import record_failure
 from upwell.store.project import Project
 from upwell.wiring import trials
-from upwell.wiring.turns import end
+from upwell.wiring.turns import end, failure
 
 SAMPLE = 5_000
 """Events on either side of the last turn that drift is measured on, at most."""
@@ -160,8 +160,7 @@ def _noted(project: Project, told: Round, error: Exception) -> Round:
         last = next(reversed(ledger.turns(task)), None)
         refused = last is not None and not ledger.stage_result(last.id, "release")
         return replace(told, turn=last.id, given_up=True) if last and refused else told
-    why = {"code": code_of(error), "told": str(error)[:500]}
-    count = record_failure(project.journal, unfinished.id, why, told.at)
+    count = record_failure(project.journal, unfinished.id, failure(error), told.at)
     given_up = count >= project.settings.watch.give_up
     if given_up:
         end(project, unfinished, told.at)
