@@ -161,11 +161,8 @@ def _judged(name: str, place: int, size: int, made: list[Estimate], truth: float
     low, high = np.quantile(np.sqrt((again**2).mean(axis=1)), (0.025, 0.975))
     error = float(np.sqrt((missed**2).mean()))
     known = KNOWN.get(name)
-    target, holds = (
-        (f"interval from {known[place]} or less", bool(low <= known[place]))
-        if known
-        else ("", None)
-    )
+    target = f"interval from {known[place]} or less" if known else ""
+    holds = bool(low <= known[place]) if known else None
     if name in BESIDE:
         target = f"known elsewhere: {BESIDE[name][place]}"
     yield Row(f"{head} RMSE", error, float(low), float(high), target, holds)

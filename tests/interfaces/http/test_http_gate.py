@@ -37,6 +37,7 @@ CLASSES = {
     "GET /health/live": OPEN, "GET /health/ready": OPEN,
     "GET /api/health/live": OPEN, "GET /api/health/ready": OPEN,
     "GET /metrics": READ, "GET /openapi.json": OPEN, "GET /docs": OPEN,
+    "GET /upwell.js": OPEN,
 }  # fmt: skip
 """What each route must need. A route that is not listed here fails."""
 AWAY = ("203.0.113.9", 4000)
