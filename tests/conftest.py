@@ -11,6 +11,7 @@ import duckdb
 import hypothesis
 import pyarrow as pa
 import pytest
+from tests.postgres import NO_SERVER, Server, programs, serving
 
 from upwell.plugins import plugin
 from upwell.records import PURPOSES
@@ -37,6 +38,27 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(config={"threads": 2, "memory_limit": "2GB"}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server of this session."""
+    found = programs()
+    if found is None:
+        pytest.skip(NO_SERVER)
+    with serving(found) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty journal, where projects that the test opens have theirs."""
+    if request.param == "sqlite":
+        return "sqlite:///data/journal.db"
+    server: Server = request.getfixturevalue("postgres")
+    url = server.emptied()
+    monkeypatch.setenv("UPWELL_DATA__JOURNAL", url)
+    return url
 
 
 DAY_ONE = datetime(2024, 1, 1, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -27,9 +27,11 @@ Row = dict[str, object]
 
 
 @pytest.fixture
-def upwell(tmp_path: Path) -> Upwell:
-    """An empty project in service."""
-    return Upwell(open_project(create_project(tmp_path / "shop", "shop")))
+def upwell(database: str, tmp_path: Path) -> Iterator[Upwell]:
+    """An empty project in service, its journal on either database."""
+    upwell = Upwell(open_project(create_project(tmp_path / "shop", "shop")))
+    yield upwell
+    upwell.project.journal.close()
 
 
 def rated(id: str, **others: object) -> Row:

@@ -12,7 +12,7 @@ from bench.rows import Row
 from upwell.stages.protect.redact.redactor import Redactor
 from upwell.stages.protect.redact.text import Found
 
-SURE, UNSURE, FALSE = 0.99, 0.85, 0.001
+SURE, UNSURE, FALSE, FALSE_IN_TEXTS = 0.99, 0.85, 0.001, 0.02
 _UNSURE = ("name", "address")
 _AT_ONCE = 10_000
 
@@ -25,7 +25,7 @@ def rows(redactor: Redactor, size: int, seed: int) -> list[Row]:
     for sentence, spans in zip(asked, found, strict=True):
         for start, end, kind in sentence.spans:
             told[kind] += 1
-            hits[kind] += _covered(start, end, spans)
+            hits[kind] += covered(start, end, spans)
         for one in spans:
             said[one.kind] += 1
             right[one.kind] += _asked_for(one, sentence)
@@ -68,7 +68,7 @@ def false_positives(redactor: Redactor, size: int, seed: int) -> Row:
     )
 
 
-def _covered(start: int, end: int, spans: Sequence[Found]) -> bool:
+def covered(start: int, end: int, spans: Sequence[Found]) -> bool:
     """Whether no character of a place is left."""
     left = set(range(start, end))
     for one in spans:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.redaction.draw import Draw
-from bench.redaction.values import VALUES, order
+from bench.redaction.values import VALUES, Value, order
 
 _ASKED = re.compile(r"\{(\w+)\}")
 Span = tuple[int, int, str]
@@ -21,10 +21,12 @@ class Sentence:
     spans: tuple[Span, ...]
 
 
-def sentences(templates: Sequence[str], size: int, seed: int) -> list[Sentence]:
-    """``size`` sentences, every template as often as the others."""
-    rng = Draw(seed)
-    return [_filled(templates[n % len(templates)], rng) for n in range(size)]
+def sentences(
+    templates: Sequence[str], size: int, seed: int, values: Mapping[str, Value] | None = None
+) -> list[Sentence]:
+    """``size`` sentences, every template as often as the others; ``values`` replace some."""
+    rng, known = Draw(seed), VALUES | dict(values or {})
+    return [_filled(templates[n % len(templates)], rng, known) for n in range(size)]
 
 
 def numbers(templates: Sequence[str], size: int, seed: int) -> Iterator[str]:
@@ -34,12 +36,12 @@ def numbers(templates: Sequence[str], size: int, seed: int) -> Iterator[str]:
         yield templates[n % len(templates)].format(order=order(rng))
 
 
-def _filled(template: str, rng: Draw) -> Sentence:
+def _filled(template: str, rng: Draw, values: Mapping[str, Value]) -> Sentence:
     text, end = "", 0
     spans: list[Span] = []
     for asked in _ASKED.finditer(template):
         text += template[end : asked.start()]
-        kind, make = VALUES[asked[1]]
+        kind, make = values[asked[1]]
         value = make(rng)
         spans.append((len(text), len(text) + len(value), kind))
         text += value

@@ -181,7 +181,8 @@ def order(rng: Draw) -> str:
     ))  # fmt: skip
 
 
-VALUES: dict[str, tuple[str, Callable[[Draw], str]]] = {
+Value = tuple[str, Callable[[Draw], str]]
+VALUES: dict[str, Value] = {
     "name": ("name", name), "mobile": ("phone", mobile), "landline": ("phone", landline),
     "resident": ("resident_id", resident), "card": ("card", card),
     "company": ("company_id", company),

@@ -40,6 +40,7 @@ def turn(
     told but not taken; the next turn goes on from there.
     """
     with wiring.alone(project, now):  # a second one is refused; what a killed one left is swept
+        wiring.tidy(project, now)  # first goes who asked to be forgotten and what is past its time
         this = wiring.begin(project, as_of, seed, now)
         stage = partial(wiring.once, project, this, progress)
 

@@ -6,7 +6,8 @@ plugin of a kind live in ``checks/`` and run on each by discovery.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 Model: TypeAlias = "nn.Module"
 Batch: TypeAlias = "Mapping[str, Tensor]"
+Pieces: TypeAlias = "Iterator[Piece]"
 
 
 class Task(Protocol):
@@ -90,6 +92,23 @@ class Baselined(Protocol):
 
 
 @runtime_checkable
+class Judging(Protocol):
+    """What a task may offer besides: marks that need no answers, of what users disliked too.
+
+    Where many answers would be right, one that differs from the target is not wrong. Such a task
+    is judged by how probable what users liked and disliked is to a model.
+    """
+
+    def judge(self, model: Any, rows: pa.Table) -> pa.Table:
+        """Per-row marks with the columns of ``mark``, of rows with labels, +1 and −1.
+
+        A row's mark depends on the model and on that row, and on the others by how many they are
+        alone: it is compared with another model's mark of the same row, by users.
+        """
+        ...
+
+
+@runtime_checkable
 class Adaptable(Protocol):
     """What a task may offer besides: shaping its model to the data before training."""
 
@@ -123,6 +142,45 @@ class Correcting(Protocol):
 
         It says that ``right`` is right, and may say how much each part of it counts. Without this
         capability ``right`` itself is learned. Rows that judge always hold ``right``.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to go on with a conversation. ``temperature`` 0 takes the likeliest token each time."""
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a reply as it comes; the last one says why it ends: ``stop`` or ``length``.
+
+    ``prompt`` and ``completion`` are the tokens of the conversation and of the reply so far,
+    ``log_prob`` the natural logarithm of the probability of the reply so far.
+    """
+
+    text: str
+    end: str = ""
+    prompt: int = 0
+    completion: int = 0
+    log_prob: float = 0.0
+
+
+@runtime_checkable
+class Talking(Protocol):
+    """What a task about answers may offer besides: replies in conversation, piece by piece."""
+
+    def talk(self, model: Any, messages: Sequence[Mapping[str, str]], manner: Manner) -> Pieces:
+        """The reply to ``messages`` (``role`` and ``content``), at least one piece.
+
+        Raises StageError where the model cannot take them: ``chat.empty``, ``chat.too_long``,
+        ``chat.role``.
         """
         ...
 

@@ -119,6 +119,7 @@ class Prediction:
 
     def __post_init__(self) -> None:
         _identifier("id", self.id)
+        _identifier("user", self.user or "nobody")
         _name("task", self.task)
         _time("at", self.at)
         _within("propensity", self.propensity, 0.0, 1.0)

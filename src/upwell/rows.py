@@ -94,7 +94,7 @@ def written(
         task=task,
         group=behaviour.group,
         about=kind,
-        scales=_scales(project),
+        scales=scales(project),
     )
     path = str(space / EXAMPLES)
     made.write_parquet(path)
@@ -150,7 +150,7 @@ def doubts_path(project: Project, turn: str) -> Path:
     return project.folder / project.settings.data.folder / "doubts" / f"{turn}.parquet"
 
 
-def _scales(project: Project) -> dict[str, Scale]:
+def scales(project: Project) -> dict[str, Scale]:
     """The kinds of event whose value rates an item, each with the ends of its scale."""
     rules = project.settings.feedback
     reads = {"rating": "rating"} | {kind: rule.reads or kind for kind, rule in rules.items()}
@@ -191,7 +191,8 @@ def funnel(space: Path, made: DuckDBPyRelation, train: DuckDBPyRelation) -> dict
 def asking(project: Project, users: Sequence[str], now: datetime) -> pa.Table:
     """A row that asks for each user: their history and behaviour as known just before ``now``.
 
-    A user who does not allow ``serve`` is answered as somebody nobody knows.
+    A user who does not allow ``serve`` is answered as somebody nobody knows. Reads the whole lake;
+    ``wiring.known`` keeps the same rows ready for requests.
     """
     hidden = [Pseudonyms(project.key).of(user) for user in users]
     known = set(permitted_users(project, "serve", now).to_pylist()) & set(hidden)
@@ -200,46 +201,28 @@ def asking(project: Project, users: Sequence[str], now: datetime) -> pa.Table:
         events = _about(project, con, asked, sorted(known), now)
         shown = project.lake.predictions(con)
         made = written(con, space, project, events, shown, pa.array(asked), now)
-        rows = made.order('"user", "at", seq').to_arrow_table()
+        rows = made.order('"user", "at", seq, id').to_arrow_table()
     empty = rows.slice(0, 0)
     told = Dataset(empty, empty, rows, empty)
     found = with_history(told, project.settings.behaviour.history).test
     # The asking itself is the last row of each user, whose rows stand in order of time.
     last = {user: place for place, user in enumerate(rows["user"].to_pylist())}
-    return found.take(pa.array([last[user] for user in hidden], pa.int64()))
+    found = found.take(pa.array([last[user] for user in hidden], pa.int64()))
+    place = found.schema.get_field_index("user")
+    named = pa.array([user if user in known else "" for user in hidden], pa.string())
+    return found.set_column(place, found.schema.field(place), named)
 
 
 def questions(
     project: Project, users: Sequence[str], inputs: Sequence[str], now: datetime
 ) -> pa.Table:
-    """One row for each input, asked by the user beside it, in order.
-
-    Where values are asked for, a row knows the history and behaviour of its user (see ``asking``).
-    """
-    task = project.settings.project.task
-    if plugin("tasks", task).ABOUT == "value":
-        found = asking(project, users, now)
-        place = found.schema.get_field_index("input")
-        asked_for = pa.array(inputs, pa.string())
-        return found.set_column(place, found.schema.field(place), asked_for)
-    hidden = Pseudonyms(project.key)
+    """One row for each input of a task about answers, asked by the user beside it, in order."""
+    hidden, task = Pseudonyms(project.key), project.settings.project.task
     asked = [
         Example(str(n), hidden.of(user), task, text, "", None, 0.0, 1.0, None, "", now, ())
         for n, (user, text) in enumerate(zip(users, inputs, strict=True))
     ]
     return to_table(Example, asked)
-
-
-def texts(project: Project, items: list[str]) -> dict[str, str]:
-    """What is known of items (their latest title), by item; items without facts are left out."""
-    with workspace(project) as (_, con):
-        chosen = [ConstantExpression(item) for item in items]
-        facts = events_of(project, con).filter(
-            (ColumnExpression("kind") == ConstantExpression("item"))
-            & ColumnExpression("item").isin(*chosen)
-        )
-        found = facts.order("seq").project("item, payload ->> '$.title'").fetchall()
-    return {item: title for item, title in found if title}
 
 
 @contextmanager

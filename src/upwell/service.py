@@ -6,19 +6,20 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from upwell import rows, wiring
 from upwell.errors import StageError
 from upwell.plugins import plugin
 from upwell.records import BadRow, Consent, Event, Json, Prediction, Receipt
 from upwell.stages.collect.intake import rows_to_table, sort_out
+from upwell.stages.serve import told
 from upwell.stages.serve.live import Asking, Live
 from upwell.store.project import Project
 from upwell.tables import canonical_json, micros, to_records, to_table
+from upwell.wiring.chat import Chats, Reply, Spoken
+from upwell.wiring.known import Known
 from upwell.wiring.serving import answers, place
 
 LONGEST_INPUT = 1 << 20
@@ -39,23 +40,6 @@ def new_id(now: datetime) -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-_LISTS = ("answer", "probability", "reason")
-_ANSWER = pa.schema(
-    [
-        ("answer", pa.list_(pa.string())),
-        ("probability", pa.list_(pa.float64())),
-        ("reason", pa.list_(pa.string())),
-        ("propensity", pa.float64()),
-        ("prediction", pa.string()),
-        ("model", pa.string()),
-    ]
-)
-
-_BLANK: Mapping[str, Any] = {
-    "output": [], "score": [], "reason": [], "propensity": 1.0, "policy": "greedy", "trial": None,
-}  # fmt: skip
-
-
 class Upwell:
     """A project in service. Every verb is safe to repeat with the same ids."""
 
@@ -63,9 +47,19 @@ class Upwell:
         self.project = project
 
     @cached_property
+    def _known(self) -> Known:
+        """What answers know of who asks."""
+        return Known(self.project)
+
+    @cached_property
     def _live(self) -> Live:
         """What answers; the task, and torch with it, is imported when something is asked."""
         return Live(plugin("tasks", self.project.settings.project.task))
+
+    @cached_property
+    def chats(self) -> Chats:
+        """The conversations that the models that serve hold."""
+        return Chats(self.project, self._live)
 
     def capture(
         self,
@@ -115,58 +109,61 @@ class Upwell:
 
         Whatever loading raises goes through.
         """
-        champion = self.project.ledger.champion(self.project.settings.project.task)
+        task, now = self.project.settings.project.task, datetime.now(UTC)
+        champion = self.project.ledger.champion(task)
         if champion is not None:
             place(self.project, self._live, champion)
+            if plugin("tasks", task).ABOUT == "item":
+                # What a model makes when it is first asked, it makes for nobody now.
+                asked = self._known.asking([""], now)
+                asking = Asking(1, 0.0, np.random.default_rng(0))
+                answers(self.project, self._live, [""], asked, asking, now)
         return champion is not None
 
-    def recommend(self, user: str, k: int, *, now: datetime | None = None) -> pa.Table:
+    def recommend(
+        self, user: str, k: int, *, personalize: bool = True, now: datetime | None = None
+    ) -> pa.Table:
         """The ``k`` items to show, best first: item, title, score, reason, and how it was chosen.
 
         Columns ``propensity``, ``prediction`` and ``model`` are the same in every row. The answer
-        is recorded before it is given. Raises StageError ``serve.no_champion``, or
-        ``serve.other_verb`` where the task answers inputs.
+        is recorded before it is given. With ``personalize=False``, and for a user who does not
+        allow ``serve``, nothing that is known of the user is read: all get the same. Raises
+        StageError ``serve.no_champion``, or ``serve.other_verb`` where the task answers inputs.
         """
         at = now or datetime.now(UTC)
         self._refuse_unless("item")
         settings = self.project.settings
-        wiring.drain(self.project)
-        asked = rows.asking(self.project, [user], at)
+        who = self._known.who([user], personalize, at)
         asking = Asking(k, settings.serve.explore, np.random.default_rng(secrets.randbits(64)))
-        answer = answers(self.project, self._live, [user], asked, asking, at).to_pylist()[0]
-        more = {name: answer[name] for name in ("explored", "trial") if answer[name] is not None}
+        asked = self._known.asking(who, at)
+        answer = answers(self.project, self._live, who, asked, asking, at).to_pylist()[0]
         prediction = Prediction(
             new_id(at), user, settings.project.task, answer["model"], at, {},
-            {"items": answer["output"], **more}, answer["propensity"], policy=answer["policy"],
+            told.recorded(answer, "item", bool(who[0])), answer["propensity"],
+            policy=answer["policy"],
         )  # fmt: skip
         self.project.journal.append_predictions(to_table(Prediction, [prediction]))
-        titles = rows.texts(self.project, answer["output"])
-        size = len(answer["output"])
-        return pa.table(
-            {
-                "item": answer["output"],
-                "title": [titles.get(item, item) for item in answer["output"]],
-                "score": answer["score"],
-                "reason": answer["reason"],
-                "propensity": [prediction.propensity] * size,
-                "prediction": [prediction.id] * size,
-                "model": [answer["model"]] * size,
-            }
-        )
+        return told.items(answer, self._known.titles(answer["output"]), prediction)
 
     def predict(
-        self, user: str, input: Json, k: int = 1, *, now: datetime | None = None
+        self,
+        user: str,
+        input: Json,
+        k: int = 1,
+        *,
+        personalize: bool = True,
+        now: datetime | None = None,
     ) -> pa.Table:
         """The ``k`` most probable answers to an input, best first: a row each.
 
         Columns ``answer``, ``probability`` and ``reason``, and, the same in every row,
         ``propensity``, ``prediction`` and ``model``. See ``predict_many``.
         """
-        found = self.predict_many([input], [user], k, now=now)
+        found = self.predict_many([input], [user], k, personalize=personalize, now=now)
         row = found.to_pylist()[0]
         size = len(row["answer"])
         same = {name: [row[name]] * size for name in ("propensity", "prediction", "model")}
-        lists = {name: found[name].combine_chunks().flatten() for name in _LISTS}
+        lists = {name: found[name].combine_chunks().flatten() for name in told.LISTS}
         return pa.table({**lists, **same})
 
     def predict_many(
@@ -175,6 +172,7 @@ class Upwell:
         users: Sequence[str],
         k: int = 1,
         *,
+        personalize: bool = True,
         now: datetime | None = None,
     ) -> pa.Table:
         """Answers to many inputs, each asked by the user beside it: a row an input.
@@ -182,7 +180,8 @@ class Upwell:
         An input is a text, or a JSON object where the task reads structure; for a task about
         values it is an item. Columns ``answer``, ``probability`` and ``reason`` are lists; then
         ``propensity``, ``prediction`` and ``model``. The answer '' (with the reason why) is given
-        where the input is blank or no answer is as probable as ``serve.abstain``.
+        where the input is blank or no answer is as probable as ``serve.abstain``. ``personalize``
+        is that of ``recommend``; tasks about answers never read who asks.
 
         Every answer is recorded before it is given; feedback names its ``prediction``. Raises
         StageError ``serve.no_champion``, ``serve.too_long``, or ``serve.other_verb`` where the
@@ -194,52 +193,47 @@ class Upwell:
         for text in texts:
             if len(text) > LONGEST_INPUT:
                 raise StageError("serve.too_long", size=len(text), longest=LONGEST_INPUT)
-        if plugin("tasks", self.project.settings.project.task).ABOUT == "value":
-            wiring.drain(self.project)
-        found = [
-            self._answered(texts[start : start + _BATCH], users[start : start + _BATCH], k, at)
-            for start in range(0, max(len(texts), 1), _BATCH)
-        ]
+        who = self._known.who(users, personalize, at)
+        parts = [slice(at, at + _BATCH) for at in range(0, max(len(texts), 1), _BATCH)]
+        found = [self._answered(texts[part], users[part], who[part], k, at) for part in parts]
         return pa.concat_tables(found)
 
+    def chat(self, spoken: Spoken, *, now: datetime | None = None) -> Reply:
+        """The reply to a conversation, begun (see ``Chats.reply``); whoever reads it records it."""
+        at = now or datetime.now(UTC)
+        return self.chats.reply(spoken, new_id(at), at)
+
     def _answered(
-        self, texts: Sequence[str], users: Sequence[str], k: int, at: datetime
+        self, texts: Sequence[str], users: Sequence[str], who: Sequence[str], k: int, at: datetime
     ) -> pa.Table:
         """Answers to a batch, recorded; a blank input is not shown to the model."""
         task, serve = self.project.settings.project.task, self.project.settings.serve
         asked = [place for place, text in enumerate(texts) if text.strip()]
-        askers = [users[place] for place in asked]
-        questions = rows.questions(self.project, askers, [texts[place] for place in asked], at)
+        askers = [who[place] for place in asked]
+        questions = self._known.questions(askers, [texts[place] for place in asked], at)
         rng = np.random.default_rng(secrets.randbits(64))
         asking = Asking(k, serve.explore, rng, serve.abstain)
         said = answers(self.project, self._live, askers, questions, asking, at).to_pylist()
-        blank = {**_BLANK, "model": self._live.version}
+        blank = {**told.BLANK, "model": self._live.version}
         found = dict(zip(asked, said, strict=True))
         given = [found.get(place, blank) for place in range(len(texts))]
         records = [
             Prediction(
                 new_id(at), user, task, answer["model"], at, text,
-                {"answers": answer["output"], "scores": answer["score"], **_of_trial(answer)},
-                answer["propensity"], policy=answer["policy"],
+                told.recorded(answer, "answer", bool(asker)), answer["propensity"],
+                policy=answer["policy"],
             )
-            for user, text, answer in zip(users, texts, given, strict=True)
+            for user, asker, text, answer in zip(users, who, texts, given, strict=True)
         ]  # fmt: skip
         self.project.journal.append_predictions(to_table(Prediction, records))
-        told = [_told(answer, answer is blank, serve.abstain) for answer in given]
-        names = {"prediction": [one.id for one in records], "model": [one.model for one in records]}
-        return pa.table(
-            {**{name: [row[name] for row in told] for name in _ANSWER.names[:4]}, **names},
-            _ANSWER,
-        )
+        return told.given(given, blank, records, serve.abstain)
 
     def _refuse_unless(self, *abouts: str) -> None:
-        """Raise StageError where another verb answers what the task is about, or no model does."""
+        """Raise StageError where another verb answers what the task is about."""
         task = self.project.settings.project.task
         if plugin("tasks", task).ABOUT not in abouts:
             verb = "predict" if "item" in abouts else "recommend"
             raise StageError("serve.other_verb", task=task, verb=verb)
-        if self.project.ledger.champion(task) is None:
-            raise StageError("serve.no_champion")
 
     def status(self) -> Mapping[str, Json]:
         """Where the loop stands: counts of intake, what serves, the last turn and its decision."""
@@ -256,18 +250,3 @@ class Upwell:
             "last": decisions[-1].act if decisions else None,
             "in_lake": self.project.lake.watermark(),
         }
-
-
-def _of_trial(answer: Mapping[str, Any]) -> Mapping[str, Json]:
-    """What a recorded answer says of the trial it was given in; nothing outside one."""
-    return {"trial": answer["trial"]} if answer["trial"] else {}
-
-
-def _told(answer: Mapping[str, Any], is_blank: bool, abstain: float) -> Mapping[str, Any]:
-    """An answer as it is given; where nothing is said, '' with the reason why."""
-    said, propensity = answer["output"], answer["propensity"]
-    if said:
-        score, reason = answer["score"], answer["reason"]
-        return {"answer": said, "probability": score, "reason": reason, "propensity": propensity}
-    why = "answer.no_input\t" if is_blank else f"answer.not_sure\t{abstain:.0%}"
-    return {"answer": [""], "probability": [None], "reason": [why], "propensity": propensity}

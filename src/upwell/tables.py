@@ -22,6 +22,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 TIME = pa.timestamp("us", tz="UTC")
+_SLASH = pa.scalar("/", pa.string())
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -59,6 +60,13 @@ class Dataset:
 
 
 @cache
+def _hints(noun: type[Record]) -> dict[str, Any]:
+    """The annotation of each field of a noun, in order."""
+    hints = typing.get_type_hints(noun)
+    return {entry.name: hints[entry.name] for entry in dataclasses.fields(noun)}
+
+
+@cache
 def schema(noun: type[Record]) -> pa.Schema:
     """The Arrow schema of a noun.
 
@@ -66,32 +74,36 @@ def schema(noun: type[Record]) -> pa.Schema:
     >>> schema(Signal).field("weight").type
     DataType(double)
     """
-    hints = typing.get_type_hints(noun)
     fields = []
-    for entry in dataclasses.fields(noun):
-        plain, nullable = _column(hints[entry.name])
-        fields.append(pa.field(entry.name, plain, nullable=nullable))
+    for name, hint in _hints(noun).items():
+        plain, nullable = _column(hint)
+        fields.append(pa.field(name, plain, nullable=nullable))
     return pa.schema(fields)
 
 
 def to_table(noun: type[R], rows: Iterable[R]) -> pa.Table:
     """Records to one Arrow table with the noun's schema."""
     listed = list(rows)
-    shape = schema(noun)
-    hints = typing.get_type_hints(noun)
-    columns = {
-        name: [encode(getattr(row, name), hints[name]) for row in listed] for name in shape.names
-    }
+    shape, hints = schema(noun), _hints(noun)
+    columns = {}
+    for name in shape.names:
+        cells = [getattr(row, name) for row in listed]
+        hint = hints[name]
+        columns[name] = [encode(cell, hint) for cell in cells] if _is_json(hint) else cells
     return pa.table(columns, schema=shape)
 
 
 def to_records(noun: type[R], table: pa.Table) -> list[R]:
     """An Arrow table back to records; each is validated at birth."""
-    hints = typing.get_type_hints(noun)
-    return [
-        noun(**{name: decode(value, hints[name]) for name, value in row.items()})
-        for row in table.select(schema(noun).names).to_pylist()
-    ]
+    columns = []
+    for name, hint in _hints(noun).items():
+        cells = table[name].to_pylist()
+        if _is_json(hint):
+            cells = [None if cell is None else _thaw(json.loads(cell), hint) for cell in cells]
+        elif pa.types.is_nested(schema(noun).field(name).type):
+            cells = [None if cell is None else tuple(cell) for cell in cells]
+        columns.append(cells)
+    return [noun(*row) for row in zip(*columns, strict=True)]
 
 
 def encode(value: Any, hint: Any) -> Any:
@@ -114,9 +126,16 @@ def canonical_json(value: Any) -> str:
     >>> canonical_json({"b": (1, 2), "a": None})
     '{"a":null,"b":[1,2]}'
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
-    )
+    return _ENCODER.encode(value)
+
+
+def as_text(value: Any) -> str | None:
+    """What stands in JSON as SQL reads it (``->>``): text as it is, None for null, else JSON.
+
+    >>> as_text("a"), as_text(True), as_text(1.0), as_text(None)
+    ('a', 'true', '1.0', None)
+    """
+    return value if value is None or isinstance(value, str) else canonical_json(value)
 
 
 def micros(at: datetime) -> int:
@@ -125,7 +144,8 @@ def micros(at: datetime) -> int:
     >>> micros(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
     1000000
     """
-    return (at - EPOCH) // timedelta(microseconds=1)
+    since = at - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def moment(micros_since_epoch: int) -> datetime:
@@ -135,7 +155,7 @@ def moment(micros_since_epoch: int) -> datetime:
 
 def event_keys(events: pa.Table) -> pa.ChunkedArray:
     """Column of ``source/id`` for a table of events."""
-    return pc.binary_join_element_wise(events["source"], events["id"], "/")
+    return pc.binary_join_element_wise(events["source"], events["id"], _SLASH)
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
@@ -165,6 +185,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+# Made once: every event passes here.
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
+)
 
 
 def _thaw(value: Any, hint: Any) -> Any:

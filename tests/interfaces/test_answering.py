@@ -68,6 +68,13 @@ def test_from_labels_to_an_answer_and_what_is_said_of_it(place: str, capsys: Pri
     assert "textbook loss" in capsys.readouterr().out
 
 
+def test_an_answer_need_not_know_who_asks(place: str, capsys: Printed) -> None:
+    told(capsys, "predict", "zinc roof", "--user", "ann", "--no-personalize", "-p", place)
+    kept = open_project(Path(place)).journal.predictions_after(0, 9).to_pylist()[-1]
+    assert (kept["user"], json.loads(kept["output"])["personalize"]) == ("ann", False)
+    assert error(capsys, "recommend", "ann", "--no-personalize", "-p", place) == "serve.other_verb"
+
+
 def test_many_inputs_from_files_and_from_a_pipe(
     place: str, tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from upwell.errors import StoreError
 from upwell.store.commits import GroupCommit
 
 
@@ -45,6 +46,27 @@ def test_one_callers_poison_fails_him_alone() -> None:
     assert all(future.result() == job for job, future in futures.items() if job != 13)
     with pytest.raises(ValueError, match="poison"):
         futures[13].result()
+
+
+def test_a_store_that_is_out_of_reach_fails_all_who_wait_at_once() -> None:
+    groups: list[int] = []
+    first_runs, go_on = threading.Event(), threading.Event()
+
+    def write(jobs: list[int]) -> list[int]:
+        groups.append(len(jobs))
+        first_runs.set()
+        go_on.wait(10)
+        raise StoreError("store.unusable", problem="gone")
+
+    commit = GroupCommit(write)
+    with ThreadPoolExecutor(5) as pool:
+        futures = [pool.submit(commit.submit, job) for job in range(5)]
+        first_runs.wait(10)
+        while groups[0] + len(commit._waiting) < 5:
+            threading.Event().wait(0.001)
+        go_on.set()
+    assert all(isinstance(future.exception(), StoreError) for future in futures)
+    assert len(groups) <= 2
 
 
 def test_an_interrupted_leader_leaves_the_work_to_the_next() -> None:

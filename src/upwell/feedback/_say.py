@@ -13,6 +13,8 @@ from upwell.settings import FeedbackRule
 from upwell.tables import event_keys, schema, to_table
 
 _NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
+# Of a named type: Arrow takes longer to guess one than to compare a column.
+_YES, _NO, _NOTHING = (pa.scalar(sign, pa.int64()) for sign in (1, -1, None))
 
 
 def by_value(events: pa.Table, rule: FeedbackRule) -> pa.ChunkedArray:
@@ -23,19 +25,19 @@ def by_value(events: pa.Table, rule: FeedbackRule) -> pa.ChunkedArray:
     value = events["value"]
     sign = pa.chunked_array([pa.nulls(len(value), pa.int64())])
     if rule.good is not None:
-        sign = pc.if_else(_true(pc.greater_equal(value, rule.good)), 1, sign)
+        sign = pc.if_else(_true(pc.greater_equal(value, _number(rule.good))), _YES, sign)
     if rule.bad is not None:
-        sign = pc.if_else(_true(pc.less_equal(value, rule.bad)), -1, sign)
-    return pc.if_else(in_scale(value, rule), sign, pa.scalar(None, pa.int64()))
+        sign = pc.if_else(_true(pc.less_equal(value, _number(rule.bad))), _NO, sign)
+    return pc.if_else(in_scale(value, rule), sign, _NOTHING)
 
 
 def in_scale(value: pa.ChunkedArray, rule: FeedbackRule) -> pa.ChunkedArray:
     """Which values are finite and within the rule's ``low`` and ``high``."""
     inside = _true(pc.is_finite(value))
     if rule.low is not None:
-        inside = pc.and_(inside, _true(pc.greater_equal(value, rule.low)))
+        inside = pc.and_(inside, _true(pc.greater_equal(value, _number(rule.low))))
     if rule.high is not None:
-        inside = pc.and_(inside, _true(pc.less_equal(value, rule.high)))
+        inside = pc.and_(inside, _true(pc.less_equal(value, _number(rule.high))))
     return inside
 
 
@@ -56,7 +58,7 @@ def signals_of(
         event_keys(events),
         events["prediction"],
         sign,
-        pa.repeat(pa.scalar(rule.weight), rows),
+        pa.repeat(pa.scalar(rule.weight, pa.float64()), rows),
         pa.nulls(rows, pa.string()) if correction is None else correction,
     ]
     named = dict(zip(schema(Signal).names, columns, strict=True))
@@ -74,6 +76,10 @@ def toy_of(
     ]  # fmt: skip
     signs = pa.array([sign for _, _, sign in rows], pa.int64())
     return to_table(Event, events).append_column("sign", signs)
+
+
+def _number(bound: float) -> pa.DoubleScalar:
+    return pa.scalar(bound, pa.float64())
 
 
 def _true(answer: pa.ChunkedArray) -> pa.ChunkedArray:

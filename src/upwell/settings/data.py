@@ -21,6 +21,8 @@ class DataSettings(Section):
     """Where data lie. Relative paths are relative to the folder of ``upwell.toml``."""
 
     journal: str = "sqlite:///data/journal.db"
+    """Or ``postgresql+psycopg://USER@HOST/DATABASE``; a password belongs in the environment, as
+    part of the address in ``UPWELL_DATA__JOURNAL``."""
     folder: Path = Path("data")
     label_sources: tuple[str, ...] = ()
     """Sources whose events are labels (D); events of every other source are feedback (F)."""

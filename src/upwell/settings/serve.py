@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from upwell.settings.section import Count, Section, Share
+from typing import Annotated
+
+from pydantic import Field
+
+from upwell.settings.section import Count, Positive, Section, Share
 
 
 class ServeSettings(Section):
@@ -12,3 +16,16 @@ class ServeSettings(Section):
     explore: Share = 0.0
     abstain: Share = 0.0
     """Answers less probable than this are not given; says "not sure" instead."""
+    messages: Count = 500
+    """Messages that a conversation may have."""
+    reply_tokens: Count = 4096
+    """Tokens that a reply in conversation may have."""
+    reply_seconds: Positive = 300.0
+    """Time that a reply may take, waiting included."""
+    upstream: Annotated[str, Field(pattern=r"^$|^https?://[^\s/?#@]+(/[^\s?#]*)?$")] = ""
+    """Another server that speaks OpenAI's API, such as https://host/v1. It answers what names no
+    model of this project; empty: nothing leaves this machine."""
+    upstream_key_env: Annotated[str, Field(pattern=r"^$|^[A-Za-z_][A-Za-z0-9_]*$")] = ""
+    """The environment variable that holds the key for it."""
+    upstream_seconds: Positive = 60.0
+    """Time that it may be silent."""

@@ -26,7 +26,7 @@ from upwell.settings.data import (
 from upwell.settings.gate import GateSettings
 from upwell.settings.guards import GuardSettings
 from upwell.settings.http import HttpSettings
-from upwell.settings.protect import ProtectSettings
+from upwell.settings.protect import ProtectSettings, RetentionSettings
 from upwell.settings.serve import ServeSettings
 from upwell.settings.teach import teach
 from upwell.settings.trial import TrialSettings
@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     project: ProjectSettings = ProjectSettings()
     data: DataSettings = DataSettings()
     protect: ProtectSettings = ProtectSettings()
+    retention: RetentionSettings = RetentionSettings()
     feedback: dict[str, FeedbackRule] = {}
     behaviour: BehaviourSettings = BehaviourSettings()
     trust: TrustSettings = TrustSettings()

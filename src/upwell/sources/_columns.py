@@ -242,6 +242,23 @@ def _seconds(seconds: pa.Array, otherwise: pa.Array) -> pa.Array:
     return pc.round(pc.multiply(seconds, 1e6)).cast(pa.int64()).cast(TIME)
 
 
+def column_of(values: Sequence[Any]) -> pa.Array:
+    """Values of JSON as a column: of one type, or where they have none in common, their JSON."""
+    if not any(isinstance(value, dict | list) for value in values):
+        try:
+            return pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            pass  # Numbers beside text, say: intake reads either from text.
+    return pa.array([text_of(value) for value in values], pa.string())
+
+
+def text_of(value: Any) -> str | None:
+    """Text as it is, null as null, any other value as canonical JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def _texts_of_objects(column: pa.Array) -> pa.Array:
     rows = column.to_pylist()
     return pa.array([None if row is None else _json(dict(row)) for row in rows], pa.string())

@@ -12,12 +12,13 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from zlib import crc32
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from upwell.errors import StoreError
 from upwell.store.database import told
@@ -75,5 +76,7 @@ def _in_database(engine: Engine, task: str) -> Iterator[None]:
         try:
             yield
         finally:
-            connection.exec_driver_sql("SELECT pg_advisory_unlock(%s, %s)", key).close()
-            connection.commit()
+            # A connection that was lost has let go already, and what was done inside stands.
+            with suppress(DBAPIError):
+                connection.exec_driver_sql("SELECT pg_advisory_unlock(%s, %s)", key).close()
+                connection.commit()

@@ -4,6 +4,7 @@ Forcing a commit to disk costs milliseconds however little it holds, so a thousa
 each commit alone wait a thousand times. Here whoever finds the writer free leads: it takes every
 job that waits and commits them together, while new jobs gather for the next leader. A caller
 returns only when its own job is on disk; nothing waits on a timer, so a lone caller is not slower.
+A job that cannot be written fails alone; a store that is out of reach fails all that wait.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from upwell.errors import StoreError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -69,9 +72,11 @@ class GroupCommit(Generic[Job, Result]):
         try:
             results = self._write([entry.job for entry in group])
         except Exception as error:
-            if len(group) > 1:
+            # A store that is out of reach is so for each of them, and finding out takes seconds.
+            if len(group) > 1 and not isinstance(error, StoreError):
                 return False
-            group[0].error = error
+            for entry in group:
+                entry.error = error
             return True
         for entry, result in zip(group, results, strict=True):
             entry.result = result

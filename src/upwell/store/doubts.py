@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 from duckdb import DuckDBPyRelation
+from pyarrow import compute as pc
 from pyarrow import parquet as pq
 
 from upwell.records import Doubt
@@ -32,6 +34,20 @@ def doubts_of(path: Path, user: str) -> pa.Table:
     if not path.exists():
         return schema(Doubt).empty_table()
     return pq.read_table(path, schema=schema(Doubt), filters=[("user", "=", user)])
+
+
+def forget_doubts(folder: Path, users: Sequence[str]) -> int:
+    """Remove the doubts about these users (pseudonyms) of every turn; returns how many."""
+    gone, of_them = 0, pc.is_in(pc.field("user"), pa.array(users, pa.string()))
+    for path in sorted(folder.glob("*.parquet")):
+        told = pq.read_table(path)
+        left = told.filter(~of_them)
+        if len(left) < len(told):
+            gone += len(told) - len(left)
+            with staging(folder) as temporary, full_disk_told():
+                pq.write_table(left, temporary / "doubts", compression="zstd")
+                publish(temporary / "doubts", path)
+    return gone
 
 
 def doubts_by_code(path: Path) -> pa.Table:

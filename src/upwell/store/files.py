@@ -27,10 +27,16 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def private_folder(path: Path) -> Path:
-    """Make ``path`` (and its parents) where it is absent, readable by its owner alone."""
+    """Make ``path`` (and its parents) where it is absent, readable by its owner alone.
+
+    What was made is there after a power cut, so that what is forced to disk inside it can be found.
+    """
     if not path.is_dir():
+        made = [one for one in (path, *path.parents) if not one.exists()]
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o700)
+        for one in made:
+            sync(one.parent)
     return path
 
 

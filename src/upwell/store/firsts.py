@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from upwell.store import schema as sql
-from upwell.store.database import reading
+from upwell.store.database import is_storable, reading
 from upwell.store.journal import Journal
 from upwell.tables import moment
 
@@ -17,6 +17,7 @@ _LOOKUP = 500
 
 def firsts(journal: Journal, source: str, ids: Sequence[str]) -> dict[str, tuple[datetime, str]]:
     """Event id → ``at`` and ``user`` of those events of a source that the journal holds."""
+    ids = [one for one in ids if is_storable(source + one)]
     events = sql.events.c
     found: dict[str, tuple[datetime, str]] = {}
     with reading(journal.engine) as connection:

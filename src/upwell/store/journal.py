@@ -20,7 +20,18 @@ from sqlalchemy import Connection, Engine, Table, func, select
 from upwell.records import BadRow, Consent, Event, Prediction, Receipt
 from upwell.store import schema as sql
 from upwell.store.commits import GroupCommit
-from upwell.store.database import cells, connect, insert_new, reading, to_arrow, told, writing
+from upwell.store.database import (
+    cells,
+    connect,
+    insert_new,
+    is_storable,
+    let_go,
+    make_tables,
+    reading,
+    to_arrow,
+    writing,
+)
+from upwell.store.tombstones import Tombstones
 from upwell.tables import canonical_json, micros, schema, to_records, to_table
 from upwell.words import say
 
@@ -34,7 +45,10 @@ _LOOKUP = 500
 _EVENT = tuple(schema(Event).names)
 _STORED = (*_EVENT, "body", "received")
 _BODY = tuple(name for name in _EVENT if name not in ("id", "source"))
-_SOURCE, _ID = _EVENT.index("source"), _EVENT.index("id")
+_SOURCE, _ID, _USER, _AT = (_EVENT.index(name) for name in ("source", "id", "user", "at"))
+_FORGOTTEN = (0, b"")
+_COMMA = pa.scalar(",", pa.string())
+_LAST = select(func.max(sql.events.c.seq))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +60,24 @@ class _Batch:
 class Journal:
     """Append-only tables of events, predictions, consents and bad rows; safe among threads."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, key: bytes = b"") -> None:
         self.engine = engine
-        with told():
-            sql.metadata.create_all(engine)
+        self.tombstones = Tombstones(key)
+        make_tables(engine, sql.metadata)
         self._events = GroupCommit(self._write_events)
         self._predictions = GroupCommit(self._write_predictions)
 
     @classmethod
-    def open(cls, url: str, folder: Path) -> Journal:
-        """The journal at ``url``, made where absent; SQLite paths are relative to ``folder``."""
-        return cls(connect(url, folder))
+    def open(cls, url: str, folder: Path, key: bytes = b"") -> Journal:
+        """The journal at ``url``, made where absent; SQLite paths are relative to ``folder``.
+
+        ``key`` is what the tombstones of users who were forgotten are made with.
+        """
+        return cls(connect(url, folder), key)
 
     def close(self) -> None:
-        """Give every connection back."""
-        self.engine.dispose()
+        """Give every connection back: those in use as soon as they are not."""
+        let_go(self.engine)
 
     def append_events(self, events: pa.Table, received: datetime) -> Receipt:
         """Keep events with the Event schema; what the receipt counts as accepted is on disk.
@@ -89,10 +106,18 @@ class Journal:
                 _insert(connection, sql.bad_rows, schema(BadRow).names, _rows(part))
 
     def add_consents(self, consents: pa.Table) -> int:
-        """Keep consents; returns how many were new. A consent's id is kept once."""
-        rows = _rows(consents.select(schema(Consent).names))
+        """Keep consents; returns how many were new. A consent's id is kept once.
+
+        One that a user who was forgotten gave before that is a late retry, and not kept.
+        """
+        names = schema(Consent).names
+        rows = _rows(consents.select(names))
+        named, user, since = (names.index(name) for name in ("id", "user", "since"))
         with writing(self.engine) as connection:
-            return _insert(connection, sql.consents, schema(Consent).names, rows)
+            sent = [("", row[named], row[user], row[since]) for row in rows]
+            late = self.tombstones.refused(connection, sent)
+            kept = [row for place, row in enumerate(rows) if place not in late]
+            return _insert(connection, sql.consents, names, kept)
 
     def append_predictions(self, predictions: pa.Table) -> int:
         """Keep predictions; returns how many were new. A prediction's id is kept once."""
@@ -120,6 +145,8 @@ class Journal:
 
     def prediction(self, id: str) -> Prediction | None:
         """The prediction with this id; None where there is none."""
+        if not is_storable(id):
+            return None
         query = select(*_columns(sql.predictions, schema(Prediction).names))
         with reading(self.engine) as connection:
             rows = connection.execute(query.where(sql.predictions.c.id == id)).fetchall()
@@ -158,10 +185,13 @@ class Journal:
         """One transaction for every batch that waits; a receipt for each."""
         rows = [row for batch in batches for row in batch.rows]
         with writing(self.engine) as connection:
-            last = connection.execute(select(func.max(sql.events.c.seq))).scalar() or 0
-            if _insert(connection, sql.events, _STORED, rows) == len(rows):
+            last = connection.execute(_LAST).scalar() or 0
+            sent = [(row[_SOURCE], row[_ID], row[_USER], row[_AT]) for row in rows]
+            late = self.tombstones.refused(connection, sent)
+            kept = [row for place, row in enumerate(rows) if place not in late]
+            if _insert(connection, sql.events, _STORED, kept) == len(rows):
                 return [Receipt(len(batch.rows), 0) for batch in batches]
-            receipts = _tell_apart(batches, _stored(connection, rows), last)
+            receipts = _tell_apart(batches, _stored(connection, kept), last)
             refused = [bad for receipt in receipts for bad in receipt.refused]
             bad_rows = _rows(to_table(BadRow, refused))
             _insert(connection, sql.bad_rows, schema(BadRow).names, bad_rows)
@@ -182,7 +212,7 @@ def _digests(events: pa.Table) -> list[bytes]:
     texts = [_text(events[name]) for name in _BODY]
     lengths = [pc.fill_null(pc.binary_length(text), -1).cast(pa.string()) for text in texts]
     filled = [pc.fill_null(text, "") for text in texts]
-    bodies = pc.binary_join_element_wise(*lengths, *filled, ",").cast(pa.binary())
+    bodies = pc.binary_join_element_wise(*lengths, *filled, _COMMA).cast(pa.binary())
     return [hashlib.blake2b(body, digest_size=16).digest() for body in bodies.to_pylist()]
 
 
@@ -217,8 +247,10 @@ def _tell_apart(batches: Sequence[_Batch], stored: Stored, last: int) -> list[Re
         duplicates: list[int] = []
         for place, row in enumerate(batch.rows):
             key = (row[_SOURCE], row[_ID])
-            seq, body = stored[key]
-            if body != row[len(_EVENT)]:
+            seq, body = stored.get(key, _FORGOTTEN)
+            if not body:
+                refused[place] = _late(row, batch.received)
+            elif body != row[len(_EVENT)]:
                 refused[place] = _conflict(row, batch.received)
             elif seq > last and key not in claimed:
                 claimed.add(key)
@@ -239,6 +271,12 @@ def _conflict(row: Row, received: datetime) -> BadRow:
     source = str(named["source"])
     reason = say("error.event.conflict.what", "en", source=source, id=named["id"])
     return BadRow(source, "event.conflict", "id", reason, canonical_json(named), received)
+
+
+def _late(row: Row, received: datetime) -> BadRow:
+    """A late retry of what was erased: kept as having come, without what it holds."""
+    reason = say("error.event.erased.what", "en")
+    return BadRow(str(row[_SOURCE]), "event.erased", "user", reason, "", received)
 
 
 def _slices(rows: pa.Table) -> Iterator[pa.Table]:

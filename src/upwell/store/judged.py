@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,3 +26,14 @@ def recall(path: Path) -> tuple[pa.Table, pa.Table]:
     """Answers and marks that ``remember`` kept."""
     found = pq.read_table(path)
     return found.select(_ANSWERS), found.drop(_ANSWERS)
+
+
+def forget_answers(folder: Path, tests: Collection[str]) -> int:
+    """Remove all answers to these tests (beginnings of their hashes); returns how many files.
+
+    What a version answered to somebody's rows tells of them; it can be asked again.
+    """
+    gone = [path for path in folder.glob("*.parquet") if path.name.split("-")[1] in tests]
+    for path in gone:
+        path.unlink()
+    return len(gone)

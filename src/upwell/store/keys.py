@@ -1,7 +1,7 @@
-"""The project's key: 32 random bytes that pseudonyms depend on, outside the database.
+"""Secrets of a project: 32 random bytes each, outside the database.
 
-Who has only the database or the lake cannot tell users from their pseudonyms; the key is what
-they lack, so it lies in a file of its own that its owner alone may read.
+Pseudonyms depend on the project's key: who has only the database or the lake cannot tell users
+from their pseudonyms. A secret lies in a file of its own that its owner alone may read.
 """
 
 from __future__ import annotations
@@ -20,11 +20,16 @@ _LENGTH = 32
 
 
 def project_key(folder: Path, given: bytes = b"") -> bytes:
-    """The key in ``folder`` (file 0600, folder 0700); on first use ``given``, else a random one.
+    """The project's key in ``folder`` (see ``secret``)."""
+    return secret(folder, FILE, given)
+
+
+def secret(folder: Path, file: str, given: bytes = b"") -> bytes:
+    """A secret in ``folder`` (file 0600, folder 0700); on first use ``given``, else a random one.
 
     Raises StoreError ``key.damaged`` when the file does not hold 32 bytes.
     """
-    path = private_folder(folder) / FILE
+    path = private_folder(folder) / file
     if not path.exists():
         _make(path, given or secrets.token_bytes(_LENGTH))
     key = path.read_bytes()
@@ -48,7 +53,7 @@ def _make(path: Path, key: bytes) -> None:
     with staging(path.parent) as temporary:
         fresh = temporary / "fresh"
         fresh.write_bytes(key)
-        publish(fresh, temporary / FILE)
+        publish(fresh, temporary / path.name)
         with suppress(FileExistsError):
-            path.hardlink_to(temporary / FILE)
+            path.hardlink_to(temporary / path.name)
         sync(path.parent)

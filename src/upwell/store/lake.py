@@ -8,6 +8,7 @@ next drain removes it. Whatever kills a drain, each row is in the manifest's fil
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,13 +20,14 @@ import pyarrow as pa
 from duckdb import ColumnExpression, ConstantExpression
 from pyarrow import compute as pc
 from pyarrow import parquet as pq
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from upwell.records import Event, Prediction
 from upwell.store import schema as sql
 from upwell.store.database import insert_new, reading, writing
 from upwell.store.files import full_disk_told, private_folder, publish, sha256_of, staging, sweep
 from upwell.store.journal import SEQ, Journal
+from upwell.store.removal import COLUMNS, Gone, counted, left
 from upwell.tables import micros, schema
 
 Protect = Callable[[pa.Table], pa.Table]
@@ -118,6 +120,18 @@ class Lake:
         """Predictions (Prediction columns with pseudonyms, and ``seq``), bounded likewise."""
         return self._read("predictions", con, until_seq, as_of)
 
+    def remove(self, gone: Gone) -> dict[str, int]:
+        """Remove every row that must not stay; returns how many, by user (a pseudonym)."""
+        removed: Counter[str] = Counter()
+        for noun in _NOUNS:
+            for path in map(Path, self._paths(noun, None, None)):
+                held = counted(pq.read_table(path, columns=COLUMNS), gone)
+                if held:
+                    self._rewrite(noun, path, gone)
+                removed.update(held)
+            self._sweep(noun)
+        return dict(removed)
+
     def sweep(self) -> int:
         """Remove what killed drains left; returns how much."""
         return sweep(self._folder)
@@ -155,7 +169,7 @@ class Lake:
         self, noun: str, read: Callable[[int, int], pa.Table], protect: Protect, batch: int
     ) -> int:
         """Write the next file and commit it; 0 when there is nothing new."""
-        start = self.watermark(noun)
+        start, forgotten = self.watermark(noun), self._forgotten()
         chunks = _chunks(read, start, batch)
         first = next(chunks, None)
         if first is None:
@@ -167,19 +181,44 @@ class Lake:
             _write(aside, _NOUNS[noun], (protect(c) for c in _watched(first, chunks, span)))
             name = f"{span.first_seq:012}-{span.last_seq:012}-{sha256_of(aside)[:16]}.parquet"
             publish(aside, home / name)
-        self._commit(noun, f"{noun}/{name}", start, span)
+        self._commit(noun, f"{noun}/{name}", start, span, forgotten)
         return span.rows
 
-    def _commit(self, noun: str, path: str, start: int, span: _Span) -> None:
-        """Add a file to the manifest and move the watermark, unless another drain has."""
+    def _forgotten(self) -> int:
+        """How far users were forgotten in the journal."""
+        with reading(self._engine) as connection:
+            return connection.execute(select(func.max(sql.erasures.c.seq))).scalar() or 0
+
+    def _commit(self, noun: str, path: str, start: int, span: _Span, forgotten: int) -> None:
+        """Add a file to the manifest and move the watermark, unless another drain has.
+
+        Nor where somebody was forgotten since the journal was read, whose rows it may hold.
+        """
         marks = sql.lake_marks
         with writing(self._engine) as connection:
+            newest = connection.execute(select(func.max(sql.erasures.c.seq))).scalar() or 0
+            if newest != forgotten:
+                return
             first = insert_new(self._engine, marks, ("noun", "seq"))
             connection.exec_driver_sql(first, (noun, 0))
             here = (marks.c.noun == noun) & (marks.c.seq == start)
             moved = connection.execute(update(marks).where(here).values(seq=span.last_seq))
             if moved.rowcount == 1:
                 connection.execute(insert(sql.lake_files).values(**_manifest(noun, path, span)))
+
+    def _rewrite(self, noun: str, path: Path, gone: Gone) -> None:
+        """Replace a file by one without the rows that must not stay; it may be left with none."""
+        with staging(self._folder) as temporary:
+            aside = temporary / "rows.parquet"
+            with pq.ParquetFile(path) as old:
+                _write(aside, _NOUNS[noun], (left(part, gone) for part in _parts(old)))
+            rows = pq.read_metadata(aside).num_rows
+            numbers = path.name.rpartition("-")[0]
+            name = f"{noun}/{numbers}-{sha256_of(aside)[:16]}.parquet"
+            publish(aside, self._folder / name)
+        here = sql.lake_files.c.path == f"{noun}/{path.name}"
+        with writing(self._engine) as connection:
+            connection.execute(update(sql.lake_files).where(here).values(path=name, rows=rows))
 
     def _sweep(self, noun: str) -> None:
         """Remove files that can never enter the manifest: up to the watermark, yet not in it.
@@ -226,6 +265,11 @@ def _watched(first: pa.Table, rest: Iterator[pa.Table], span: _Span) -> Iterator
         span.add(chunk)
         yield chunk
         chunk = next(rest, None)
+
+
+def _parts(file: pq.ParquetFile) -> Iterator[pa.Table]:
+    for batch in file.iter_batches(_CHUNK):
+        yield pa.Table.from_batches([batch])
 
 
 def _write(path: Path, shape: pa.Schema, chunks: Iterator[pa.Table]) -> None:

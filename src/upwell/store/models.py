@@ -63,6 +63,12 @@ class Models:
             raise StoreError("model.damaged", model=path[:80], file=problem)
         return self._folder / path
 
+    def place(self, path: str) -> Path:
+        """Where a model's folder lies, whether or not it is whole. StoreError ``model.damaged``."""
+        if not NAME.fullmatch(path):
+            raise StoreError("model.damaged", model=path[:80], file=MANIFEST)
+        return self._folder / path
+
     def forget(self, version_id: str) -> None:
         """Remove the folder of a version that no ledger knows; nothing where there is none."""
         if NAME.fullmatch(version_id) and (self._folder / version_id).exists():

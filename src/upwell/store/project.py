@@ -79,8 +79,8 @@ def open_project(folder: Path) -> Project:
     if not ignore.exists():
         # Users' data and the key that hides them have no place in a repository.
         ignore.write_text("*\n", encoding="utf-8")
-    journal = Journal.open(settings.data.journal, folder)
     key = project_key(data / KEYS)
+    journal = Journal.open(settings.data.journal, folder, key)
     if journal.fact("key", fingerprint(key)) != fingerprint(key):
         raise StoreError("key.changed", folder=data / KEYS)
     return Project(

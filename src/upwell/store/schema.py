@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal,
 )
 from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
@@ -31,6 +32,9 @@ from upwell.records import BadRow, Consent, Decision, Event, ModelVersion, Predi
 from upwell.tables import Record, schema
 
 metadata = MetaData()
+# Text is in the order of its characters' numbers on either database. In PostgreSQL the order of a
+# language would change with the operating system, and break unique indexes unseen.
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def _sql(kind: pa.DataType) -> TypeEngine[Any]:
@@ -38,7 +42,7 @@ def _sql(kind: pa.DataType) -> TypeEngine[Any]:
         return BigInteger()
     if pa.types.is_floating(kind):
         return Float(53)
-    return Boolean() if pa.types.is_boolean(kind) else Text()
+    return Boolean() if pa.types.is_boolean(kind) else TEXT
 
 
 def _table(name: str, noun: type[Record], *more: SchemaItem, key: str = "") -> Table:
@@ -66,6 +70,18 @@ events = _table(
 )
 predictions = _table("predictions", Prediction, _seq(), UniqueConstraint("id"))
 consents = _table("consents", Consent, _seq(), UniqueConstraint("id"))
+IS_FACT = events.c.kind == literal("item", literal_execute=True)
+"""A query that says so in these words finds the indexes over facts about items."""
+Index("events_of_a_user", events.c.user, events.c.seq)
+Index("consents_of_a_user", consents.c.user, consents.c.seq)
+Index("facts_in_order", events.c.seq, sqlite_where=IS_FACT, postgresql_where=IS_FACT)
+Index(
+    "facts_of_an_item",
+    events.c.item,
+    events.c.seq,
+    sqlite_where=IS_FACT,
+    postgresql_where=IS_FACT,
+)
 bad_rows = _table("bad_rows", BadRow, _seq())
 
 versions = _table("versions", ModelVersion, key="id")
@@ -76,11 +92,11 @@ aliases = Table(
     "aliases",
     metadata,
     _seq(),
-    Column("task", Text, nullable=False),
-    Column("version", Text, ForeignKey("versions.id"), nullable=False),
+    Column("task", TEXT, nullable=False),
+    Column("version", TEXT, ForeignKey("versions.id"), nullable=False),
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),
-    Column("decision", Text, ForeignKey("decisions.id"), nullable=False),
+    Column("decision", TEXT, ForeignKey("decisions.id"), nullable=False),
 )
 Index(
     "one_champion_per_task",
@@ -93,12 +109,12 @@ Index(
 turns = Table(
     "turns",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("task", Text, nullable=False),
+    Column("id", TEXT, primary_key=True),
+    Column("task", TEXT, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("watermark", BigInteger, nullable=False),
     Column("as_of", BigInteger),
-    Column("options", Text, nullable=False),
+    Column("options", TEXT, nullable=False),
     Column("closed", BigInteger),
 )
 Index(
@@ -111,17 +127,17 @@ Index(
 stage_results = Table(
     "stage_results",
     metadata,
-    Column("turn", Text, ForeignKey("turns.id"), nullable=False),
-    Column("stage", Text, nullable=False),
-    Column("result", Text, nullable=False),
+    Column("turn", TEXT, ForeignKey("turns.id"), nullable=False),
+    Column("stage", TEXT, nullable=False),
+    Column("result", TEXT, nullable=False),
     Column("at", BigInteger, nullable=False),
     PrimaryKeyConstraint("turn", "stage"),
 )
 looks = Table(
     "looks",
     metadata,
-    Column("test", Text, nullable=False),
-    Column("turn", Text, ForeignKey("turns.id"), nullable=False),
+    Column("test", TEXT, nullable=False),
+    Column("turn", TEXT, ForeignKey("turns.id"), nullable=False),
     Column("at", BigInteger, nullable=False),
     PrimaryKeyConstraint("test", "turn"),
 )
@@ -129,8 +145,8 @@ looks = Table(
 lake_files = Table(
     "lake_files",
     metadata,
-    Column("path", Text, primary_key=True),
-    Column("noun", Text, nullable=False),
+    Column("path", TEXT, primary_key=True),
+    Column("noun", TEXT, nullable=False),
     Column("first_seq", BigInteger, nullable=False),
     Column("last_seq", BigInteger, nullable=False),
     Column("first_at", BigInteger, nullable=False),
@@ -140,29 +156,29 @@ lake_files = Table(
 lake_marks = Table(
     "lake_marks",
     metadata,
-    Column("noun", Text, primary_key=True),
+    Column("noun", TEXT, primary_key=True),
     Column("seq", BigInteger, nullable=False),
 )
 facts = Table(
     "facts",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("name", TEXT, primary_key=True),
+    Column("value", TEXT, nullable=False),
 )
 trials = Table(
     "trials",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("task", Text, nullable=False),
-    Column("champion", Text, ForeignKey("versions.id"), nullable=False),
-    Column("challenger", Text, ForeignKey("versions.id"), nullable=False),
-    Column("mode", Text, nullable=False),
+    Column("id", TEXT, primary_key=True),
+    Column("task", TEXT, nullable=False),
+    Column("champion", TEXT, ForeignKey("versions.id"), nullable=False),
+    Column("challenger", TEXT, ForeignKey("versions.id"), nullable=False),
+    Column("mode", TEXT, nullable=False),
     Column("started", BigInteger, nullable=False),
-    Column("options", Text, nullable=False),
-    Column("chances", Text, nullable=False),
+    Column("options", TEXT, nullable=False),
+    Column("chances", TEXT, nullable=False),
     Column("ended", BigInteger),
-    Column("outcome", Text),
-    Column("reason", Text),
+    Column("outcome", TEXT),
+    Column("reason", TEXT),
 )
 Index(
     "one_running_trial_per_task",
@@ -175,17 +191,17 @@ exclusions = Table(
     "exclusions",
     metadata,
     _seq(),
-    Column("what", Text, nullable=False),
-    Column("name", Text, nullable=False),
+    Column("what", TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
     Column("at", BigInteger, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", TEXT, nullable=False),
     UniqueConstraint("what", "name"),
     sqlite_autoincrement=True,
 )
 taints = Table(
     "taints",
     metadata,
-    Column("version", Text, ForeignKey("versions.id"), nullable=False),
+    Column("version", TEXT, ForeignKey("versions.id"), nullable=False),
     Column("exclusion", BigInteger, ForeignKey("exclusions.seq"), nullable=False),
     Column("rows", BigInteger),
     PrimaryKeyConstraint("version", "exclusion"),
@@ -193,10 +209,10 @@ taints = Table(
 api_keys = Table(
     "api_keys",
     metadata,
-    Column("public", Text, primary_key=True),
+    Column("public", TEXT, primary_key=True),
     Column("digest", LargeBinary, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("scopes", Text, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("scopes", TEXT, nullable=False),
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),
 )
@@ -204,7 +220,33 @@ api_key_ends = Table(
     "api_key_ends",
     metadata,
     _seq(),
-    Column("public", Text, ForeignKey("api_keys.public"), nullable=False),
+    Column("public", TEXT, ForeignKey("api_keys.public"), nullable=False),
     Column("at", BigInteger, nullable=False),
     sqlite_autoincrement=True,
+)
+erasures = Table(
+    "erasures",
+    metadata,
+    _seq(),
+    Column("id", TEXT, nullable=False, unique=True),
+    Column("user", TEXT, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("asked", BigInteger, nullable=False),
+    Column("counts", TEXT, nullable=False),
+    Column("erased", BigInteger),
+    Column("done", BigInteger),
+    sqlite_autoincrement=True,
+)
+erased_events = Table(
+    "erased_events",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+)
+erasure_taints = Table(
+    "erasure_taints",
+    metadata,
+    Column("erasure", TEXT, ForeignKey("erasures.id"), nullable=False),
+    Column("version", TEXT, ForeignKey("versions.id"), nullable=False),
+    Column("rows", BigInteger),
+    PrimaryKeyConstraint("erasure", "version"),
 )

@@ -2,6 +2,9 @@
 
 The same rows in the same order give the same bytes, hence the same id: writing them again
 rewrites nothing. Reading verifies every file against the manifest.
+
+When a user is forgotten, or rows are past their time, what holds them is frozen anew without. The
+id of the old one then leads to its heir, so what was made of it still has its data, less those.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ from pyarrow import parquet as pq
 from upwell.errors import StoreError
 from upwell.records import NAME, Example, Snapshot
 from upwell.store.files import full_disk_told, publish, sha256_of, staging, sweep
+from upwell.store.removal import COLUMNS, Gone, counted, left
 from upwell.tables import Dataset, canonical_json, micros, moment, schema
 
 Part: TypeAlias = "pa.Table | duckdb.DuckDBPyRelation"
 SPLITS = ("train", "validation", "test")
 MANIFEST = "manifest.json"
+HEIR = ".heir"
 _ITEMS = pa.schema([pa.field("item", pa.string()), pa.field("text", pa.string())])
 _SHAPES: dict[str, pa.Schema] = {**{name: schema(Example) for name in SPLITS}, "items": _ITEMS}
 _ROWS = 65_536
@@ -71,10 +76,10 @@ class Snapshots:
 
     def snapshot(self, snapshot_id: str) -> Snapshot:
         """The record of a snapshot. Raises StoreError ``snapshot.missing`` or ``.altered``."""
-        manifest = self._manifest(snapshot_id)
+        manifest = self._manifest(self._current(snapshot_id))
         files = manifest["files"]
         return Snapshot(
-            snapshot_id,
+            manifest["id"],
             manifest["task"],
             moment(manifest["at"]),
             manifest["watermark"],
@@ -86,15 +91,71 @@ class Snapshots:
 
     def read(self, snapshot_id: str) -> Dataset:
         """The rows of a snapshot. Raises StoreError ``snapshot.altered`` naming the file."""
-        folder = self._verified(snapshot_id)
+        folder = self._verified(self._current(snapshot_id))
         tables = {
             name: pq.read_table(folder / f"{name}.parquet", memory_map=True) for name in _SHAPES
         }
         return Dataset(**tables)
 
+    def holding(self, gone: Gone) -> dict[str, dict[str, int] | None]:
+        """Ids of the snapshots that hold rows which must not stay: how many, by user.
+
+        None where a snapshot is altered: nobody can tell what was in it.
+        """
+        found: dict[str, dict[str, int] | None] = {}
+        for name in (path.parent.name for path in sorted(self._folder.glob(f"*/{MANIFEST}"))):
+            try:
+                held = {} if self._current(name) != name else _held(self.read(name), gone)
+            except StoreError:
+                found[name] = None
+            else:
+                found |= {name: held} if held else {}
+        return found
+
+    def remove(self, gone: Gone, items: pa.Array) -> int:
+        """Freeze anew, without them, what holds rows that must not stay; how many went.
+
+        ``items`` are those that others still know; no other stays. A snapshot that is altered, so
+        that nothing could be made of it, goes whole.
+        """
+        removed = 0
+        for name, held in self.holding(gone).items():
+            if held is not None:
+                removed += sum(held.values())
+                self._replace(name, gone, items)
+            else:
+                self._remove(name)
+        for heir in self._folder.glob(f"*{HEIR}"):
+            self._remove(heir.stem)
+        return removed
+
     def sweep(self) -> int:
         """Remove what killed writers left; returns how much."""
         return sweep(self._folder)
+
+    def _replace(self, name: str, gone: Gone, items: pa.Array) -> None:
+        """Freeze the snapshot's heir and let the name lead to it."""
+        old, data = self.snapshot(name), self.read(name)
+        parts = {part: left(getattr(data, part), gone) for part in SPLITS}
+        parts["items"] = data.items.filter(pc.is_in(data.items["item"], items))
+        heir = self.write(parts, old.task, old.at, old.watermark)
+        with staging(self._folder) as temporary:
+            (temporary / "heir").write_text(heir.id, encoding="utf-8")
+            publish(temporary / "heir", self._folder / f"{name}{HEIR}")
+
+    def _remove(self, name: str) -> None:
+        if (self._folder / name).exists():
+            # Moved away whole before it is removed: a kill never leaves half of it in sight.
+            with staging(self._folder) as aside:
+                (self._folder / name).replace(aside / name)
+
+    def _current(self, snapshot_id: str) -> str:
+        """The id itself, or that of the heir that it leads to."""
+        if not NAME.fullmatch(snapshot_id):
+            raise StoreError("snapshot.missing", snapshot=snapshot_id[:80])
+        while (path := self._folder / f"{snapshot_id}{HEIR}").is_file():
+            snapshot_id = path.read_text(encoding="utf-8")
+        return snapshot_id
 
     def _manifest(self, snapshot_id: str) -> dict[str, Any]:
         if not NAME.fullmatch(snapshot_id) or not (self._folder / snapshot_id).is_dir():
@@ -118,6 +179,12 @@ class Snapshots:
             if not path.is_file() or sha256_of(path) != expected:
                 raise StoreError("snapshot.altered", snapshot=snapshot_id, file=path.name)
         return folder
+
+
+def _held(data: Dataset, gone: Gone) -> dict[str, int]:
+    """How many rows of the splits must not stay, by user."""
+    parts = [getattr(data, part).select(COLUMNS) for part in SPLITS]
+    return counted(pa.concat_tables(parts), gone)
 
 
 def _write(path: Path, shape: pa.Schema, part: Part, counts: dict[str, int]) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from upwell.errors import StoreError
 from upwell.records import Json
@@ -110,8 +110,13 @@ class Trials:
             return connection.execute(update(sql.trials).where(running).values(**told)).rowcount > 0
 
 
+# Made once: every answer asks this.
+_RUNS = select(sql.trials).where(sql.trials.c.task == bindparam("of"), sql.trials.c.ended.is_(None))
+
+
 def _running(connection: Connection, task: str) -> Trial | None:
-    return _one(connection, (sql.trials.c.task == task) & sql.trials.c.ended.is_(None))
+    row = connection.execute(_RUNS, {"of": task}).first()
+    return None if row is None else _trial(row)
 
 
 def _one(connection: Connection, where: Any) -> Trial | None:

@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021) in an encoder, and out of it again."""
+"""Low-rank adapters (LoRA, Hu et al. 2021) in a model, and out of it again."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 
-from upwell.tasks._encoder import Encoder
+from upwell.tasks._encoder import HasBody
 
 
-def add(model: Encoder, rank: int) -> None:
+def add(model: HasBody, rank: int) -> None:
     """Adapters of scale 2 beside every linear layer, in place; nothing else of the body learns.
 
     They begin as no change.

@@ -15,7 +15,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,12 @@ VIEWS = (math.inf, 0.5)
 """Reaches, in tokens, of the means that a text is read by: all of it alike, or its opening (what
 is asked for in a question)."""
 T = TypeVar("T", Tensor, Floats)
+
+
+class HasBody(Protocol):
+    """A model around one that ``transformers`` made."""
+
+    body: Any
 
 
 class Encoder(nn.Module):
@@ -183,7 +189,7 @@ def vectors(model: Encoder, texts: Sequence[str], longest: int) -> Floats:
     return joined(read(model, texts, longest), (0,))
 
 
-def freeze(model: Encoder, layers: int) -> None:
+def freeze(model: HasBody, layers: int) -> None:
     """Take the lowest ``layers`` out of learning, in place; the embeddings are the first.
 
     The blocks are the longest list of modules in the body; what comes before it in no block is
@@ -209,7 +215,7 @@ def save(model: Encoder, folder: Path) -> None:
         from upwell.tasks._adapters import merged
 
         body = merged(body)
-    with _quietly():
+    with quietly():
         body.save_pretrained(folder)
     with TemporaryDirectory() as aside:
         model.tokenizer.save_pretrained(aside)
@@ -217,7 +223,7 @@ def save(model: Encoder, folder: Path) -> None:
             (folder / name).write_bytes((Path(aside) / name).read_bytes())
 
 
-def is_adapted(model: Encoder) -> bool:
+def is_adapted(model: HasBody) -> bool:
     """Whether low-rank adapters were added."""
     return any("lora_" in name for name, _ in model.body.named_parameters())
 
@@ -243,7 +249,8 @@ def _encoded(model: Encoder, texts: list[str], longest: int) -> Floats:
     order = np.argsort([len(array) for array in arrays], kind="stable")
     found = np.zeros((len(texts), len(VIEWS), model.width), np.float32)
     device = next(model.parameters()).device
-    model.eval()
+    if model.training:
+        model.eval()
     with torch.inference_mode():
         for start in range(0, len(order), _AT_ONCE):
             places = order[start : start + _AT_ONCE]
@@ -258,7 +265,7 @@ def _loaded(base: str) -> tuple[Any, Any]:
 
     folder = home(base)
     try:
-        with _quietly():
+        with quietly():
             tokenizer = AutoTokenizer.from_pretrained(folder)
             body = AutoModel.from_pretrained(folder, dtype=torch.float32)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -267,7 +274,7 @@ def _loaded(base: str) -> tuple[Any, Any]:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without the progress bars of transformers, for as long as the block runs."""
     from transformers.utils import logging as transformers_logging
 

@@ -250,7 +250,8 @@ def _probability(model: Classifier, inputs: pa.Table) -> npt.NDArray[np.float64]
     order = np.argsort([len(text) for text in texts], kind="stable")
     found = np.zeros((len(texts), len(model.classes)))
     device = model.head.weight.device
-    model.eval()
+    if model.training:
+        model.eval()
     with torch.no_grad():
         for begin in range(0, len(texts), _AT_ONCE):
             places = order[begin : begin + _AT_ONCE]

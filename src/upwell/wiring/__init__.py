@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from upwell.wiring.data import collect, dataset, freeze
 from upwell.wiring.decision import release, taken, verdict
+from upwell.wiring.erasing import tidy
 from upwell.wiring.learning import load, tune, use_threads
 from upwell.wiring.proof import evaluate
 from upwell.wiring.turns import Kept, Stage, Tell, alone, begin, drain, kept, once
 from upwell.wiring.watch import Round, rounds
 
 __all__ = [
-    "Kept", "Round", "Stage", "Tell", "alone", "begin", "collect", "dataset", "drain", "evaluate",
-    "freeze", "kept", "load", "once", "release", "rounds", "taken", "tune", "use_threads",
-    "verdict",
+    "Kept", "Round", "Stage", "Tell", "alone", "begin", "collect", "dataset", "drain",
+    "evaluate", "freeze", "kept", "load", "once", "release", "rounds", "taken", "tidy", "tune",
+    "use_threads", "verdict",
 ]  # fmt: skip

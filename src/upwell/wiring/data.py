@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import partial
 
-from duckdb import DuckDBPyConnection, DuckDBPyRelation
+from duckdb import ColumnExpression, ConstantExpression, DuckDBPyConnection, DuckDBPyRelation
 
 from upwell import rows
 from upwell.ports import Correcting, Task
@@ -33,7 +34,10 @@ def collect(project: Project, turn: Turn, tell: Tell) -> Kept:
 def freeze(project: Project, turn: Turn, tell: Tell) -> Kept:
     """Protect, clean, behaviour, dataset: what users did as one snapshot of rows to learn from."""
     with rows.workspace(project) as (space, con):
-        events = rows.events_of(project, con, until_seq=turn.watermark)
+        events = since(
+            rows.events_of(project, con, until_seq=turn.watermark),
+            turn.at, project.settings.retention.train_days,
+        )  # fmt: skip
         predictions = project.lake.predictions(con)
         users = rows.permitted_users(project, "train", turn.at)
         known = turn.as_of or turn.at
@@ -59,6 +63,14 @@ def freeze(project: Project, turn: Turn, tell: Tell) -> Kept:
     span: list[Json] = [micros(end) for end in frozen]
     names: dict[str, Json] = {"snapshot": snapshot.id, "test": snapshot.test, "frozen": span}
     return {**names, "users": len(users), **funnel}
+
+
+def since(events: DuckDBPyRelation, now: datetime, days: float) -> DuckDBPyRelation:
+    """The events of the last ``days``, and those that are nobody's; all where that is 0."""
+    if not days:
+        return events
+    is_new = ColumnExpression("at") >= ConstantExpression(now - timedelta(days=days))
+    return events.filter(is_new | (ColumnExpression("user") == ConstantExpression("")))
 
 
 def _completed(

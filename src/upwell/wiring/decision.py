@@ -7,6 +7,7 @@ from upwell.stages.release.gate import decide
 from upwell.store.ledger import Turn
 from upwell.store.project import Project
 from upwell.wiring import trials
+from upwell.wiring.erasing import settle
 from upwell.wiring.proof import report_of
 from upwell.wiring.turns import Kept, Tell, kept
 
@@ -26,6 +27,7 @@ def release(project: Project, turn: Turn, tell: Tell) -> Kept:
     decision = verdict(project, turn)
     trials.begin(project, decision, turn.at)
     project.ledger.decide(decision, decision.model if decision.act == "promote" else None)
+    settle(project, turn.at)
     return {"decision": decision.id, "act": decision.act}
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from upwell.errors import UpwellError
+from upwell.ports import Judging
 from upwell.records import Json
 from upwell.settings import GuardSettings
 from upwell.stages.behaviour.features import FEATURES
@@ -42,6 +43,8 @@ _FOREIGN: Mapping[str, tuple[str, ...]] = {
     "value": ("concentration", "coverage", "near_copies", "length"),
 }
 """By what a task is about: the guards that say nothing about it."""
+_OF_ANSWERS = (*_CALIBRATION.split(), "length", "abstention")
+"""Guards that need answers: a task that is judged without them has none to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,8 @@ def watched(watch: Watch) -> dict[str, Mapping[str, Json]]:
     never ends a turn. Guards that say nothing about this kind of task are left out.
     """
     foreign = _FOREIGN[watch.trial.task.ABOUT]
+    if isinstance(watch.trial.task, Judging):
+        foreign = (*foreign, *_OF_ANSWERS)
     found: dict[str, Finding] = {}
     for names, measure in _MEASURES.items():
         wanted = set(names.split()) - set(watch.settings.off) - set(foreign)

@@ -78,8 +78,8 @@ def trial_of(project: Project, turn: Turn) -> Trial:
     """All that the turn's version is judged by. This is a look at the test, and is counted."""
     ledger = project.ledger
     version = ledger.version(str(kept(project, turn, "tune")["version"]))
-    data = dataset(project, version.snapshot)
-    rows = spread(judged_rows(data.test), project.settings.gate.rows_per_user)
+    data, task = dataset(project, version.snapshot), task_of(turn)
+    rows = spread(judged_rows(data.test, task), project.settings.gate.rows_per_user)
     names, place, before = _opened(project, turn, rows)
     looks = ledger.count_look(names[place], turn.id, turn.at)
     counts = [looks if one == names[place] else before.get(one, 0) for one in names]
@@ -87,7 +87,7 @@ def trial_of(project: Project, turn: Turn) -> Trial:
     return Trial(
         project=project,
         turn=turn,
-        task=task_of(turn),
+        task=task,
         data=data,
         rows=_of_part(rows, len(names), place),
         opened=_of_part(data.test, len(names), place),

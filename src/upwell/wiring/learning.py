@@ -11,6 +11,7 @@ from upwell.stages.evaluate.marks import check_metric
 from upwell.store.ledger import Turn
 from upwell.store.project import Project
 from upwell.wiring.data import dataset
+from upwell.wiring.purge import tainted
 from upwell.wiring.turns import Kept, Tell, checkpoint_of, kept, seed_of, task_of
 
 
@@ -25,7 +26,7 @@ def tune(project: Project, turn: Turn, tell: Tell) -> Kept:
     data = dataset(project, snapshot)
     check_metric(task, project.settings.gate.metric, data.test)
     use_threads(settings.threads)
-    champion = project.ledger.champion(turn.task)
+    champion = ancestor(project, project.ledger.champion(turn.task))
     model = task.start(settings.base, data, seed)
     if isinstance(task, Adaptable):
         settings = task.adapt(model, data, settings)
@@ -54,6 +55,17 @@ def tune(project: Project, turn: Turn, tell: Tell) -> Kept:
         "best_epoch": trained.best_epoch,
         "diagnostics": trained.diagnostics,
     }
+
+
+def ancestor(project: Project, version: ModelVersion | None) -> ModelVersion | None:
+    """The version, or its nearest ancestor that did not learn from what must not count any more.
+
+    What learned from it teaches nobody.
+    """
+    spoilt = tainted(project) if version else {}
+    while version is not None and version.id in spoilt:
+        version = project.ledger.version(version.parent) if version.parent else None
+    return version
 
 
 def use_threads(count: int) -> None:

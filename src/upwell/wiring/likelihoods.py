@@ -41,7 +41,7 @@ def forgotten(trial: Trial) -> dict[str, Finding]:
 def memorised(trial: Trial) -> Finding:
     """Rows that were learned from beside those that decide, one of each owner."""
     settings, items = trial.project.settings.guards, trial.data.items["item"]
-    parts = [judged_rows(trial.data.train), trial.rows]
+    parts = [judged_rows(trial.data.train), judged_rows(trial.rows)]
     # A +1 has another likelihood than a label, so only rows of one kind are comparable.
     by_labels = all(_labels(part).num_rows for part in parts)
     model, scores = load(trial.project, trial.task, trial.version), []

@@ -13,6 +13,7 @@ from upwell.errors import StageError, StoreError
 from upwell.records import ModelVersion
 from upwell.stages.protect.exclusion import rows_of
 from upwell.stages.protect.pseudonyms import Pseudonyms
+from upwell.store.erasures import Erasures
 from upwell.store.exclusions import Exclusion, Exclusions, Taint, What
 from upwell.store.project import Project
 from upwell.wiring.turns import alone, drain, end
@@ -63,13 +64,18 @@ def purge(project: Project, what: What, name: str, reason: str, now: datetime) -
 
 
 def tainted(project: Project) -> Tainted:
-    """Every version of the task whose snapshot holds rows of what was purged, oldest first."""
+    """Every version of the task made with rows of what was purged or of whom was forgotten since.
+
+    Oldest first.
+    """
     found: dict[str, int | None] = {}
-    for one in _examined(project):
-        if one.rows != 0:
-            before = found.get(one.version, 0)
-            unknown = one.rows is None or before is None
-            found[one.version] = None if unknown else (one.rows or 0) + (before or 0)
+    told = [(one.version, one.rows) for one in _examined(project)]
+    told += [(one.version, one.rows) for one in Erasures(project.journal).reached()]
+    for version, count in told:
+        if count != 0:
+            before = found.get(version, 0)
+            unknown = count is None or before is None
+            found[version] = None if unknown else (count or 0) + (before or 0)
     versions = project.ledger.versions(project.settings.project.task) if found else []
     return {one.id: found[one.id] for one in versions if one.id in found}
 

@@ -28,7 +28,9 @@ def reacted(project: Project, turn: Turn) -> pa.Table:
     as the window of ``[guards]``.
     """
     settings = project.settings
-    known, window = turn.as_of or turn.at, timedelta(days=settings.guards.window_days)
+    days = settings.retention.analyse_days or settings.guards.window_days
+    known = turn.as_of or turn.at
+    window = timedelta(days=min(days, settings.guards.window_days))
     if not project.lake.watermark("predictions"):
         return _EMPTY
     with rows.workspace(project) as (_, con):

@@ -196,6 +196,8 @@ def _settle(project: Project, trial: Trial) -> None:
 def _units(project: Project, trial: Trial, now: datetime) -> pa.Table:
     settings = TrialSettings.model_validate(trial.options)
     early = trial.started - BEFORE
+    if days := project.settings.retention.analyse_days:
+        early = max(early, now - timedelta(days=days))
     with rows.workspace(project) as (space, con):
         events = _since(rows.events_of(project, con, as_of=now), early)
         predictions = _since(project.lake.predictions(con, as_of=now), early)

@@ -23,6 +23,7 @@ from upwell.records import Json
 from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.stages.protect.redact.steps import redaction
 from upwell.store.alone import alone as held
+from upwell.store.erasures import Erasures
 from upwell.store.exclusions import Exclusions
 from upwell.store.failures import record_failure
 from upwell.store.files import sweep
@@ -97,11 +98,13 @@ def begin(project: Project, as_of: datetime | None, seed: int, now: datetime) ->
 
 def _options(project: Project, seed: int) -> Mapping[str, Json]:
     """What a turn depends on besides the events it may see."""
-    told = project.settings.model_dump_json(exclude={"watch"})
+    # Where the data lie changes nothing; the address of a database may hold a password besides.
+    told = project.settings.model_dump_json(exclude={"watch": True, "data": {"journal", "folder"}})
     settings = sha256(told.encode()).hexdigest()
     consents = project.journal.counts()["consents"]
-    purged = len(Exclusions(project.journal).all())
-    return {"seed": seed, "settings": settings, "consents": consents, "purged": purged}
+    purged, erased = len(Exclusions(project.journal).all()), len(Erasures(project.journal).all())
+    without = {"purged": purged, "erased": erased}
+    return {"seed": seed, "settings": settings, "consents": consents, **without}
 
 
 def drain(project: Project) -> int:

@@ -57,8 +57,8 @@ def by_kind(project: Project, turn: Turn, budget: float, tell: Tell) -> Mapping[
         )  # fmt: skip
     use_threads(project.settings.tune.threads)
     held_out = _kinds(project, data.validation)
-    judging = spread(judged_rows(data.test), project.settings.gate.rows_per_user)
     task = task_of(turn)
+    judging = spread(judged_rows(data.test, task), project.settings.gate.rows_per_user)
     marks = _marks(project, task, load(project, task, version), judging)
     found: dict[str, Json] = {}
     for place, kind in enumerate(said):

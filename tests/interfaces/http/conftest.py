@@ -23,8 +23,11 @@ Serve = Callable[..., TestClient]
 
 
 @pytest.fixture
-def upwell(tmp_path: Path) -> Upwell:
-    return Upwell(open_project(create_project(tmp_path / "shop", "shop")))
+def upwell(tmp_path: Path) -> Iterator[Upwell]:
+    """An empty project in service."""
+    upwell = Upwell(open_project(create_project(tmp_path / "shop", "shop")))
+    yield upwell
+    upwell.project.journal.close()
 
 
 @pytest.fixture

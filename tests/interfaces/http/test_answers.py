@@ -72,6 +72,35 @@ def test_the_next_answer_knows_what_the_user_just_did(recommending: TestClient) 
     assert all(one["reason"] and one["title"] for one in then["answers"])
 
 
+def test_who_asks_not_to_be_known_gets_what_everybody_gets(recommending: TestClient) -> None:
+    with recommending as api:
+        api.post("/v1/consents", json={"user": "fan", "purposes": ["serve"], "id": "c"})
+        best = api.post("/v1/predict/recommend", json={"user": "fan", "k": 3}).json()["answers"]
+        seen = {"id": "e", "user": "fan", "kind": "rating", "item": best[0]["output"], "value": 5}
+        assert api.post("/v1/events", json=seen).status_code == 202
+        plain = {"k": 3, "personalize": False}
+        found = [
+            api.post("/v1/predict/recommend", json={"user": user, **plain}).json()
+            for user in ("fan", "another")
+        ]
+        assert found[0]["answers"] == found[1]["answers"] == best
+        assert [one["propensity"] for one in found] == [1.0, 1.0]
+        known = api.post("/v1/predict/recommend", json={"user": "fan", "k": 3}).json()
+        assert known["answers"] != best
+        listed = api.get("/api/recommend/fan", params={"n": 3, "personalize": "false"}).json()
+        assert listed == [one["output"] for one in best]
+        for wrong in (
+            api.post("/v1/predict/recommend", json={"user": "fan", "personalize": "no"}),
+            api.get("/api/recommend/fan", params={"personalize": "perhaps"}),
+        ):
+            assert (wrong.status_code, error(wrong)["code"]) == (400, "http.yes_or_no")
+        described = api.get("/openapi.json").json()["paths"]
+        sent = described["/v1/predict/{task}"]["post"]["requestBody"]["content"]
+        assert "personalize" in sent["application/json"]["schema"]["properties"]
+        named = [one["name"] for one in described["/api/recommend/{user}"]["get"]["parameters"]]
+        assert "personalize" in named
+
+
 def test_gorse_clients_read_pages_of_items(recommending: TestClient) -> None:
     with recommending as api:
         whole = api.get("/api/recommend/ann", params={"n": 4})

@@ -6,6 +6,7 @@ import gzip
 import json
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -13,6 +14,7 @@ from tests.interfaces.http.conftest import codes, error, event, stored
 
 from upwell.service import Upwell
 
+pytestmark = pytest.mark.usefixtures("database")
 LINES = {"content-type": "application/x-ndjson"}
 
 
@@ -127,6 +129,32 @@ def test_segment_libraries_can_send_what_they_send(api: TestClient, upwell: Upwe
     assert (rows["m1"]["item"], rows["m1"]["value"]) == ("i1", 3.0)
 
 
+def test_headers_of_cloudevents_are_decoded(api: TestClient, upwell: Upwell) -> None:
+    headers = {"ce-specversion": "1.0", "ce-id": "a%20b", "ce-source": "app", "ce-type": "x.click",
+               "ce-subject": "%E5%BC%A0%E4%B8%89%20100%25"}  # fmt: skip
+    assert api.post("/v1/events", json={"item": "i1"}, headers=headers).status_code == 202
+    (row,) = stored(upwell)
+    assert (row["id"], row["user"], row["item"]) == ("a b", "张三 100%", "i1")
+
+
+def test_every_call_of_segment_keeps_what_it_says(api: TestClient, upwell: Upwell) -> None:
+    calls: list[dict[str, object]] = [
+        {"type": "page", "name": "Home", "category": "Shop", "properties": {"url": "/"}},
+        {"type": "screen", "name": "Cart"},
+        {"type": "group", "groupId": "g1", "traits": {"plan": "team", "group": "kept"}},
+        {"type": "alias", "previousId": "anonymous-7"},
+    ]
+    batch = [{**call, "messageId": str(n), "userId": "ann"} for n, call in enumerate(calls)]
+    answer = api.post("/v1/batch", json={"batch": batch, "context": {}, "integrations": {}})
+    assert (answer.status_code, answer.json()["accepted"]) == (200, 4)
+    assert [(row["kind"], json.loads(row["payload"])) for row in stored(upwell)] == [
+        ("page", {"name": "Home", "category": "Shop", "url": "/"}),
+        ("screen", {"name": "Cart"}),
+        ("group", {"plan": "team", "group": "kept", "group_id": "g1"}),
+        ("alias", {"previous_id": "anonymous-7"}),
+    ]
+
+
 def test_a_body_that_cannot_be_read_is_refused_and_kept(api: TestClient, upwell: Upwell) -> None:
     for content in (b'[{"id": "1"', b"\xff{}", b"nothing", b"[" * 100_000):
         answer = api.post(
@@ -179,3 +207,20 @@ def test_whatever_rows_hold_each_is_in_one_count(api: TestClient, rows: list[Any
     told = answer.json()
     assert answer.status_code in (202, 207), told
     assert told["accepted"] + told["duplicates"] + len(told["refused"]) == len(rows)
+
+
+def test_every_promised_metric_is_told(api: TestClient) -> None:
+    good, wrong = event("1"), event("2", kind="No Name")
+    api.post("/v1/events", json=[good, good, wrong])
+    api.post("/v1/predict/recommend", json={"user": "ann"})
+    lines = api.get("/metrics").text.splitlines()
+    for line in (
+        'upwell_events_total{outcome="accepted"} 1',
+        'upwell_events_total{outcome="duplicate"} 1',
+        'upwell_events_total{outcome="refused"} 1',
+        'upwell_bad_rows_total{code="record.bad_name"} 1',
+        "upwell_ingest_ack_seconds_count 1",
+        "upwell_inference_overhead_seconds_count 0",
+        "upwell_turn_state 0",
+    ):
+        assert line in lines, line

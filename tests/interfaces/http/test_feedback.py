@@ -13,6 +13,7 @@ from upwell.records import Prediction
 from upwell.service import Upwell
 from upwell.tables import to_table
 
+pytestmark = pytest.mark.usefixtures("database")
 AT = datetime(2026, 5, 1, tzinfo=UTC)
 
 

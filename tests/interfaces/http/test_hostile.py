@@ -86,8 +86,13 @@ GOOD: dict[str, dict[str, Any]] = {
     "POST /v1/feedback": {"inference_id": "a", "metric_name": "t", "value": 1},
     "POST /v1/predict/{task}": {"user": "ann", "input": "x"},
     "POST /v1/consents": {"user": "ann", "purposes": []},
+    "POST /v1/chat/completions": {"model": "m", "messages": [{"role": "user", "content": "x"}]},
+    "POST /v1/embeddings": {"model": "m", "input": "x"},
     "POST /v1/batch": {"type": "track", "event": "e", "messageId": "1"},
 }
+ALONE = ("POST /v1/feedback", "POST /v1/predict/{task}", "POST /v1/consents",
+         "POST /v1/chat/completions", "POST /v1/embeddings")  # fmt: skip
+"""Routes that take one row at a time."""
 GORSE = {"FeedbackType": "a", "UserId": "a", "ItemId": "a"}
 JSON = {"content-type": "application/json"}
 
@@ -96,7 +101,7 @@ def together(api: TestClient, tried: list[str]) -> Iterator[Any]:
     """Every field of the routes that take many rows, with all payloads at once."""
     for route, names in fields().items():
         method, path = route.split()
-        if route in ("POST /v1/feedback", "POST /v1/predict/{task}", "POST /v1/consents"):
+        if route in ALONE:
             continue
         good = GOOD.get(route) or {name: one for name, one in GORSE.items() if name in names}
         for name in [*names, "messageId", "properties"] if path == "/v1/batch" else names:
@@ -108,11 +113,12 @@ def together(api: TestClient, tried: list[str]) -> Iterator[Any]:
 def alone(api: TestClient, payload: str) -> Iterator[Any]:
     """Every other parameter of every route with one payload."""
     named = quote(payload, safe="%")
-    for path in (f"/v1/predict/{named}", f"/api/recommend/{named}", f"/{named}"):
+    for path in (f"/v1/predict/{named}", f"/api/recommend/{named}", f"/{named}",
+                 f"/v1/models/{named}"):  # fmt: skip
         yield api.post(path, json={"user": payload}) if "predict" in path else api.get(path)
     for name in ("n", "offset", "write-back-type", "write-back-delay"):
         yield api.get("/api/recommend/ann", params={name: payload})
-    for route in ("POST /v1/feedback", "POST /v1/predict/{task}", "POST /v1/consents"):
+    for route in ALONE:
         for name in fields()[route]:
             body = json.dumps({**GOOD[route], name: payload}).encode()
             path = route.split()[1].replace("{task}", "recommend")
@@ -128,6 +134,7 @@ def test_no_parameter_reaches_the_file_system(serve: Serve, upwell: Upwell, outs
     assert len(tried) >= 300
     api.post("/v1/events", json=event("warm"))
     api.get("/api/recommend/ann")
+    api.get("/v1/models")
     with watched() as opened:
         statuses = [answer.status_code for payload in tried for answer in alone(api, payload)]
         statuses += [answer.status_code for answer in together(api, tried)]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +21,11 @@ from upwell.interfaces.http.desk import Desk, Spec
 from upwell.interfaces.http.gate import OPEN
 from upwell.interfaces.http.routes import specs
 from upwell.service import Upwell
-from upwell.store.access import ADMIN, CAPTURE, PUBLISHABLE, READ, WRITE, Access
+from upwell.store.access import ADMIN, CAPTURE, PUBLISHABLE, RANDOM_BYTES, READ, WRITE, Access
+from upwell.store.project import create_project, open_project
 
 OPENS = {
-    OPEN: {"none", PUBLISHABLE, READ, WRITE, ADMIN, "revoked", "expired", "wrong"},
+    OPEN: {"none", PUBLISHABLE, READ, WRITE, ADMIN, "revoked", "expired", "wrong", "elsewhere"},
     CAPTURE: {PUBLISHABLE, WRITE, ADMIN},
     WRITE: {WRITE, ADMIN},
     READ: {READ, ADMIN},
@@ -30,22 +34,35 @@ OPENS = {
 CLASSES = {
     "POST /v1/events": CAPTURE, "POST /v1/batch": CAPTURE, "POST /v1/feedback": CAPTURE,
     "POST /v1/predict/{task}": READ, "POST /v1/consents": WRITE,
+    "POST /v1/chat/completions": READ, "POST /v1/embeddings": READ,
+    "GET /v1/models": READ, "GET /v1/models/{model:path}": READ,
     "POST /api/feedback": CAPTURE, "PUT /api/feedback": CAPTURE,
     "GET /api/recommend/{user:path}": READ,
     "POST /api/user": WRITE, "POST /api/users": WRITE,
     "POST /api/item": WRITE, "POST /api/items": WRITE,
+    "GET /api/user/{user:path}": READ, "PATCH /api/user/{user:path}": WRITE,
+    "GET /api/item/{item:path}": READ, "PATCH /api/item/{item:path}": WRITE,
+    "GET /v1/users/{user:path}": ADMIN, "DELETE /v1/users/{user:path}": ADMIN,
+    "DELETE /api/user/{user:path}": ADMIN, "GET /v1/erasures/{id}": ADMIN,
     "GET /health/live": OPEN, "GET /health/ready": OPEN,
     "GET /api/health/live": OPEN, "GET /api/health/ready": OPEN,
     "GET /metrics": READ, "GET /openapi.json": OPEN, "GET /docs": OPEN,
     "GET /upwell.js": OPEN,
 }  # fmt: skip
 """What each route must need. A route that is not listed here fails."""
+SHAPES = {"upwell": {"code", "message", "now", "next"},
+          "openai": {"message", "type", "param", "code"}}  # fmt: skip
 AWAY = ("203.0.113.9", 4000)
 Key = Callable[..., str]
 
 
 def path_of(spec: Spec) -> str:
-    return spec.path.replace("{task}", "recommend").replace("{user:path}", "ann")
+    named = {"{task}": "recommend", "{user:path}": "ann", "{item:path}": "i1", "{id}": "1",
+             "{model:path}": "shop"}  # fmt: skip
+    path = spec.path
+    for name, value in named.items():
+        path = path.replace(name, value)
+    return path
 
 
 def test_every_route_is_classified(upwell: Upwell) -> None:
@@ -62,13 +79,18 @@ def test_every_route_is_classified(upwell: Upwell) -> None:
 
 
 @pytest.fixture
-def keys(upwell: Upwell, key: Key) -> dict[str, str]:
+def keys(upwell: Upwell, key: Key, tmp_path: Path) -> dict[str, str]:
+    """A key of each scope, and keys that open nothing: ended, wrong, or of another project."""
     made = {scope: key(scope) for scope in (PUBLISHABLE, READ, WRITE, ADMIN)}
     made |= {"expired": key(ADMIN, days=-1), "revoked": key(ADMIN), "wrong": key(ADMIN)}
     made["wrong"] = made["wrong"][:-1] + ("A" if made["wrong"][-1] != "A" else "B")
     access = Access(upwell.project.journal)
     public = made["revoked"].split("-")[1]
     access.end(public, access.named(public).since)
+    other = open_project(create_project(tmp_path / "elsewhere", "elsewhere"))
+    now, drawn = datetime.now(UTC), secrets.token_bytes(RANDOM_BYTES)
+    made["elsewhere"] = Access(other.journal).create("ops", [ADMIN], now, None, drawn)[0]
+    other.journal.close()
     return made
 
 
@@ -86,7 +108,7 @@ def test_every_key_opens_what_it_should_and_nothing_else(
             if refused:
                 is_known = who in (PUBLISHABLE, READ, WRITE, ADMIN)
                 assert answer.status_code == (403 if is_known else 401), place
-                assert set(error(answer)) == {"code", "message", "now", "next"}
+                assert set(error(answer)) == SHAPES[spec.speaks]
 
 
 def test_this_machine_needs_no_key_unless_something_stands_between(serve: Serve) -> None:

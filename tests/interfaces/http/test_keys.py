@@ -15,6 +15,7 @@ from upwell.interfaces.cli.main import run
 from upwell.service import Upwell
 from upwell.store.access import ADMIN, PUBLISHABLE, RANDOM_BYTES, READ, WRITE, Access
 
+pytestmark = pytest.mark.usefixtures("database")
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 Printed = pytest.CaptureFixture[str]
 

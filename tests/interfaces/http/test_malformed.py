@@ -38,6 +38,8 @@ KINDS: dict[str, tuple[bytes, str]] = {
     "single quotes": (b"{'id': '1'}", "http.not_json"),
     "two objects": (but() + but(), "http.not_json"),
     "control character": (b'{"id": "a\x01b"}', "http.not_json"),
+    "a bare NUL": (b'{"id": "a\x00b"}', "http.not_json"),
+    "NULs for blanks": (but().replace(b" ", b"\x00"), "http.not_json"),
     "invalid UTF-8": (b'{"id": "\xff\xfe"}', "http.not_utf8"),
     "overlong UTF-8": (b'{"id": "\xc0\xaf"}', "http.not_utf8"),
     "UTF-16": (b"\xff\xfe{\x00}\x00", "http.not_utf8"),
@@ -62,6 +64,15 @@ KINDS: dict[str, tuple[bytes, str]] = {
     "a lone surrogate": (raw("user", '"\\udead"'), "collect.bad_text"),
     "a lone surrogate within": (raw("payload", '{"a": "\\ud800"}'), "collect.bad_text"),
     "NUL": (raw("user", '"a\\u0000b"'), "record.bad_id"),
+    "NUL in an id without a time": (b'{"id": "a\\u0000b", "user": "u", "kind": "click"}',
+                                    "record.bad_id"),
+    "NUL in a source": (raw("source", '"a\\u0000b"'), "record.bad_name"),
+    "NUL in a prediction": (raw("prediction", '"\\u0000"'), "record.bad_id"),
+    "NUL in a time": (raw("at", '"\\u0000"'), "collect.unreadable_time"),
+    "NUL in a value": (raw("value", '"\\u0000"'), "collect.not_a_number"),
+    "NUL in an unknown field": (raw("a\\u0000b", "1"), "collect.unknown_column"),
+    "a lone surrogate without a time": (b'{"id": "\\ud800", "user": "u", "kind": "click"}',
+                                        "collect.bad_text"),
     "no id": (without("id"), "record.missing"),
     "id null": (but(id=None), "record.missing"),
     "id blank": (but(id="  "), "record.missing"),
@@ -102,6 +113,7 @@ def test_each_kind_is_refused_with_its_code_and_kept(
     assert kept[0]["raw"]
 
 
+@pytest.mark.usefixtures("database")
 def test_ten_thousand_of_all_kinds_are_all_accounted_for(api: TestClient, upwell: Upwell) -> None:
     assert len(KINDS) >= 40
     names = list(KINDS)

@@ -86,6 +86,7 @@ class Client(threading.Thread):
             connection.close()
 
 
+@pytest.mark.usefixtures("database")
 def test_what_was_acknowledged_survives_kills_exactly_once(tmp_path: Path) -> None:
     folder = create_project(tmp_path / "shop", "shop")
     acknowledged: list[str] = []
@@ -109,6 +110,7 @@ def test_what_was_acknowledged_survives_kills_exactly_once(tmp_path: Path) -> No
             unsure = [one for client in clients for one in client.last]
     journal = open_project(folder).journal
     stored = journal.events_after(0, 1_000_000)["id"].to_pylist()
+    journal.close()
     assert len(acknowledged) >= 180
     assert set(acknowledged) <= set(stored)
     assert len(stored) == len(set(stored))

@@ -147,3 +147,15 @@ def test_the_same_verbs_can_be_awaited(service: Service) -> None:
     assert service.requests[-2][2] == {"user": "anna", "purposes": ["train"]} or (
         service.requests[-1][2] == {"user": "anna", "purposes": ["train"]}
     )
+
+
+def test_answers_need_not_know_who_asks(service: Service) -> None:
+    with Client(service.url) as client:
+        client.recommend("anna", 3, personalize=False)
+        client.predict("classify", "Where?", "anna", personalize=False)
+        with client.prediction("recommend", "anna", personalize=False) as shown:
+            assert shown.first == "card"
+        asyncio.run(AsyncClient(client).predict("tag", "Where?", "anna", personalize=False))
+        client.recommend("anna")
+    told = [body.get("personalize") for path, _, body in service.requests if "predict" in path]
+    assert told == [False, False, False, False, None]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upwell.records import PURPOSES, Consent
-from upwell.stages.protect.consent import permitted
+from upwell.stages.protect.consent import allows, permitted
 from upwell.tables import to_table
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -86,4 +86,8 @@ def test_any_history_is_read_as_words_say(
         Consent(str(n), user, tuple(sorted(p)), day(s), None if u is None else day(u))
         for n, (user, p, s, u) in enumerate(history)
     ]
-    assert allowed(consents, purpose, day(today)) == naive(consents, purpose, day(today))
+    expected = naive(consents, purpose, day(today))
+    assert allowed(consents, purpose, day(today)) == expected
+    for user in ("ann", "bob", "cyd", "dan"):
+        mine = [one for one in consents if one.user == user]
+        assert allows(mine, purpose, day(today)) == (user in expected)

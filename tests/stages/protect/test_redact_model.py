@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -19,6 +22,7 @@ from upwell.stages.protect.redact.columns import Redaction
 from upwell.stages.protect.redact.model import token_classifier
 from upwell.stages.protect.redact.redactor import Redactor
 from upwell.stages.protect.redact.steps import redaction
+from upwell.tasks import tagging
 
 KEY = bytes(32)
 SPECIAL = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
@@ -67,7 +71,7 @@ def test_check_digits_win_over_a_model() -> None:
 def test_a_classifier_in_a_folder_reads_long_texts_to_their_end(
     folder: Path,
 ) -> None:
-    said = token_classifier(folder)(["ann met bob", "", "bob " * 50])
+    said = token_classifier(str(folder))(["ann met bob", "", "bob " * 50])
     assert [list(one) for one in said[:2]] == [
         [(0, 3, "name"), (4, 7, "name"), (8, 11, "name")],
         [],
@@ -81,9 +85,29 @@ def test_the_settings_name_the_folder(folder: Path) -> None:
     assert redaction(ProtectSettings(redact=False), KEY, folder) == ()
 
 
-def test_a_folder_without_a_model_is_told_when_it_is_needed(tmp_path: Path) -> None:
-    detect = token_classifier(tmp_path)
+def test_a_model_that_upwells_tagging_trained_is_read(tmp_path: Path) -> None:
+    data = tagging.toy(0)
+    model = tagging.start("", data, 0)
+    tagging.save(model, tmp_path)
+    texts = data.train["input"].to_pylist()[:5]
+    told = tagging.answer(model, pa.table({"input": texts}), 1)["output"].to_pylist()
+    kinds = {"PER": "name", "LOC": "place"}
+    spans = [[(a, b, kinds[label]) for a, b, label in json.loads(one[0])["spans"]] for one in told]
+    assert any(spans)
+    assert token_classifier(tmp_path.name, tmp_path.parent)(texts) == spans
+
+
+def test_a_model_for_something_else_is_no_classifier(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["BertModel"]}))
+    with pytest.raises(StageError, match=re.escape(str(folder))):
+        token_classifier(str(folder))(["text"])
+
+
+@pytest.mark.parametrize("name", ["nobody/nothing", "no folder"])
+def test_what_was_never_downloaded_is_told_when_it_is_needed(name: str, tmp_path: Path) -> None:
+    detect = token_classifier(name, tmp_path)
     with pytest.raises(StageError) as caught:
         detect(["text"])
     assert caught.value.code == "protect.no_model"
-    assert str(tmp_path) in str(caught.value)
+    assert name in str(caught.value)

@@ -143,3 +143,15 @@ def test_going_back_to_a_version_that_is_held_loads_nothing() -> None:
     live.serve("m-9", Path("m-9"))
     assert not live.holds("m-0")
     assert live.holds(f"m-{KEPT - 1}")
+
+
+def test_a_version_that_was_taken_stays_whole_whatever_is_swapped(tmp_path: Path) -> None:
+    task = Echo()
+    live = Live(task)
+    assert live.held("v0") is None
+    taken = live.taken("v0", tmp_path / "v0")
+    assert live.taken("v0", tmp_path / "broken") is taken is live.held("v0")
+    for n in range(1, KEPT + 2):
+        live.serve(f"v{n}", tmp_path / f"v{n}")
+    assert live.held("v0") is None
+    assert (taken.version, str(taken.model.name), task.loads) == ("v0", "v0", KEPT + 2)

@@ -24,7 +24,8 @@ def run(name: str, module: str, arguments: Sequence[str], here: Here) -> int:
     """
     built = build(name, module)
     try:
-        answer = built.main(list(arguments), f"upwell {name}", standalone_mode=False, obj=here)
+        with here.held:
+            answer = built.main(list(arguments), f"upwell {name}", standalone_mode=False, obj=here)
     except typer.TyperException as error:
         raise InterfaceError("cli.usage", problem=error.format_message()) from None
     except typer.Abort:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """Where and how a command runs: the options that hold for all of them."""
+    """Where and how a command runs: the options that hold for all of them.
+
+    ``held`` is what a command has open, to be closed when it ends.
+    """
 
     project: Path | None
     json: bool
     lang: str
+    held: ExitStack = field(default_factory=ExitStack)
 
     def say(self, key: str, /, **details: object) -> str:
         """A sentence in the language that was asked for."""

@@ -1,8 +1,8 @@
 """``upwell``: finds the command that is asked for, runs it alone, and says what came of it.
 
-A command is a file in ``commands/`` with a function ``run``; its name is the file's name (an
-underscore at the end, which keeps a name off Python's keywords, is dropped). Only the command
-that runs is imported, so that help is instant.
+A command is a file in ``commands/`` with a function ``run``; its name is the file's name, with
+dashes for underscores (one at the end, which keeps a name off Python's keywords, is dropped). Only
+the command that runs is imported, so that help is instant.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ PACKAGE = "upwell.interfaces.cli.commands"
 def commands() -> dict[str, str]:
     """Names of the commands and the modules they live in, without importing any."""
     found = (Path(__file__).parent / "commands").glob("[!_]*.py")
-    return {stem.rstrip("_"): f"{PACKAGE}.{stem}" for stem in sorted(path.stem for path in found)}
+    stems = sorted(path.stem for path in found)
+    return {stem.rstrip("_").replace("_", "-"): f"{PACKAGE}.{stem}" for stem in stems}
 
 
 def overview(lang: str) -> str:

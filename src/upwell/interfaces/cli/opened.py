@@ -7,5 +7,10 @@ from upwell.store.project import Project, find_project, open_project
 
 
 def opened(here: Here) -> Project:
-    """The project of ``--project``, else the nearest one. Raises SettingsError without one."""
-    return open_project(find_project(here.project))
+    """The project of ``--project``, else the nearest one; the command's end closes its journal.
+
+    Raises SettingsError without one.
+    """
+    project = open_project(find_project(here.project))
+    here.held.callback(project.journal.close)
+    return project

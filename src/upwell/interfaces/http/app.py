@@ -6,7 +6,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
+from itertools import count
+from time import monotonic
 
 from anyio import to_thread
 from starlette.applications import Starlette
@@ -15,17 +18,23 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from upwell.errors import UpwellError
+from upwell.errors import StoreError, UpwellError
 from upwell.interfaces.http import errors
 from upwell.interfaces.http.desk import Asked, Desk, Spec
 from upwell.interfaces.http.errors import RequestError
 from upwell.interfaces.http.gate import is_local
+from upwell.interfaces.http.pressure import busy
 from upwell.interfaces.http.routes import specs
+from upwell.records import LONGEST_ID
 from upwell.store.access import CAPTURE
+from upwell.store.database import is_storable
+from upwell.wiring.erasing import finish_begun
 
 log = logging.getLogger("upwell.http")
 Endpoint = Callable[[Request], Awaitable[Response]]
 _CACHED_SECONDS = "600"
+_ERASE_SECONDS = _NOTE_SECONDS = 1.0
+_EXPIRE_SECONDS = 3600
 _SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
@@ -39,7 +48,7 @@ def application(desk: Desk) -> Starlette:
     preflight = partial(_preflight, desk)
     routes += [Route(path, preflight, methods=["OPTIONS"]) for path in captured]
     app = Starlette(routes=routes, lifespan=partial(_lifespan, desk))
-    app.add_exception_handler(HTTPException, _unrouted)
+    app.add_exception_handler(HTTPException, partial(_unrouted, desk))
     return app
 
 
@@ -48,11 +57,16 @@ async def _answer(desk: Desk, spec: Spec, request: Request) -> Response:
     lang = errors.spoken(request.headers.get("accept-language", ""))
     try:
         caller = await desk.gate.admit(request, spec.need)
+        _check_path(request)
         desk.by_key.check(caller.public)
+        if spec.need == CAPTURE and desk.intake.is_full:
+            # Reading what must be refused would take time from what can be stored.
+            raise busy()
         with desk.memory.share() as share:
             response = await spec.run(Asked(desk, request, caller, lang, share))
     except UpwellError as error:
-        response = errors.response(error, lang)
+        _note(desk, spec, error)
+        response = errors.response(error, lang, spec.speaks)
     except ClientDisconnect:
         response = Response(status_code=499)
     except Exception as error:
@@ -60,12 +74,28 @@ async def _answer(desk: Desk, spec: Spec, request: Request) -> Response:
         log.error("%s %s: %s", spec.method, spec.path, type(error).__name__)
         log.debug("trace", exc_info=error)
         unexpected = RequestError("http.unexpected", 500, problem=type(error).__name__)
-        response = errors.response(unexpected, lang)
+        response = errors.response(unexpected, lang, spec.speaks)
     desk.meters.answered[f"{spec.method} {spec.path}", str(response.status_code)] += 1
     response.headers.update(_SAFE)
     if spec.need == CAPTURE:
         response.headers.update(_shared_with(desk, request))
     return response
+
+
+def _check_path(request: Request) -> None:
+    """Raise RequestError 400 for a path that names what no database can hold."""
+    for name, value in request.path_params.items():
+        if not is_storable(str(value)):
+            shown = ascii(str(value)[:40])[1:-1]
+            raise RequestError("record.bad_id", 400, field=name, value=shown, longest=LONGEST_ID)
+
+
+def _note(desk: Desk, spec: Spec, error: UpwellError) -> None:
+    """Log what is wrong with the stores, once a second: every request meets the same."""
+    is_ours = isinstance(error, StoreError) and errors.status_of(error) >= 500
+    if is_ours and monotonic() - desk.noted >= _NOTE_SECONDS:
+        desk.noted = monotonic()
+        log.error("%s %s: %s", spec.method, spec.path, error)
 
 
 async def _preflight(desk: Desk, request: Request) -> Response:
@@ -92,23 +122,26 @@ def _shared_with(desk: Desk, request: Request) -> dict[str, str]:
     return headers
 
 
-async def _unrouted(request: Request, error: Exception) -> Response:
+async def _unrouted(desk: Desk, request: Request, error: Exception) -> Response:
     """Paths and methods that no route has."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     code = "http.no_method" if status == 405 else "http.no_route"
     told = RequestError(code, status, headers, path=ascii(request.url.path[:80])[1:-1])
-    return errors.response(told, errors.spoken(request.headers.get("accept-language", "")))
+    lang = errors.spoken(request.headers.get("accept-language", ""))
+    speaks = {spec.path: spec.speaks for spec in desk.specs}.get(request.url.path, "upwell")
+    return errors.response(told, lang, speaks)
 
 
 @asynccontextmanager
 async def _lifespan(desk: Desk, _: Starlette) -> AsyncIterator[None]:
-    """Load what serves while requests are taken already."""
-    warming = asyncio.create_task(_warm(desk))
+    """Load what serves while requests are taken already; finish erasures that are begun."""
+    beside = [asyncio.create_task(_warm(desk)), asyncio.create_task(_forget(desk))]
     yield
-    warming.cancel()
-    with suppress(asyncio.CancelledError):
-        await warming
+    for task in beside:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def _warm(desk: Desk) -> None:
@@ -116,3 +149,17 @@ async def _warm(desk: Desk) -> None:
         await to_thread.run_sync(desk.upwell.warm, abandon_on_cancel=True)
     except Exception as error:
         log.error("the model that serves cannot be loaded: %s", type(error).__name__)
+
+
+async def _forget(desk: Desk) -> None:
+    """Look every second whether somebody is to be forgotten, every hour for what is past its time.
+
+    Then do what is left to do.
+    """
+    for second in count():
+        await asyncio.sleep(_ERASE_SECONDS)
+        is_due = second % _EXPIRE_SECONDS == 0
+        try:
+            await to_thread.run_sync(finish_begun, desk.upwell.project, datetime.now(UTC), is_due)
+        except Exception as error:
+            log.error("an erasure waits: %s", type(error).__name__)

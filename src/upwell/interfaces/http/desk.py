@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from math import inf
+from typing import Any, Literal, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from upwell.interfaces.http.intake import Intake, Kept
 from upwell.interfaces.http.limits import Buckets
 from upwell.interfaces.http.meters import Meters
 from upwell.interfaces.http.pressure import Crew, Memory, Share
+from upwell.interfaces.http.questions import Questions
 from upwell.service import Upwell
 from upwell.settings import HttpSettings
 from upwell.store.access import Access
@@ -33,6 +35,7 @@ class Desk:
     settings: HttpSettings
     gate: Gate
     intake: Intake
+    questions: Questions
     crew: Crew
     memory: Memory
     by_key: Buckets
@@ -40,6 +43,8 @@ class Desk:
     meters: Meters = field(default_factory=Meters)
     specs: tuple[Spec, ...] = ()
     is_stopping: bool = False
+    noted: float = -inf
+    """When trouble with the stores was last logged."""
 
     @classmethod
     def of(cls, upwell: Upwell, chosen: HttpSettings | None = None) -> Desk:
@@ -50,6 +55,7 @@ class Desk:
             settings,
             Gate(Access(upwell.project.journal), settings),
             Intake(upwell, settings.waiting),
+            Questions(upwell, settings.waiting),
             Crew(settings.threads, settings.waiting),
             Memory(settings.waiting_bytes),
             Buckets(settings.key_per_second),
@@ -97,7 +103,10 @@ class Asked:
     async def keep(self, rows: Sequence[Row]) -> Kept:
         """Store rows as users' events; what is counted as accepted is on disk."""
         self.spend(len(rows), [row.get("user") for row in rows if not isinstance(row, Bad)])
-        kept = await self.desk.intake.keep(rows)
+        return self.counted(await self.desk.intake.keep(rows))
+
+    def counted(self, kept: Kept) -> Kept:
+        """What became of rows, once it is counted."""
         meters = self.desk.meters
         meters.events["accepted"] += kept.accepted
         meters.events["duplicate"] += kept.duplicates
@@ -133,3 +142,5 @@ class Spec:
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     accepts: tuple[str, ...] = (JSON,)
     statuses: tuple[int, ...] = (200,)
+    speaks: Literal["upwell", "openai"] = "upwell"
+    """In whose shape errors are told."""

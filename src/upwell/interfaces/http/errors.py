@@ -7,21 +7,52 @@ from collections.abc import Mapping
 
 from starlette.responses import JSONResponse
 
-from upwell.errors import InterfaceError, UpwellError
-from upwell.words import LANGUAGES, language
+from upwell.errors import InterfaceError, StoreError, UpwellError
+from upwell.words import LANGUAGES, language, say
 
 RETRY_SECONDS = 1
 _STATUS = {
     "store.disk_full": 507,
     "store.busy": 503,
     "store.unusable": 503,
+    "store.not_durable": 503,
+    "store.not_utf8": 503,
     "event.conflict": 409,
+    "event.erased": 410,
+    "erase.unknown": 404,
     "serve.no_champion": 409,
     "serve.other_verb": 404,
     "serve.too_long": 413,
+    "serve.no_model": 404,
+    "serve.no_encoder": 404,
+    "serve.not_talking": 404,
+    "chat.empty": 400,
+    "chat.role": 400,
+    "chat.too_long": 400,
+    "upstream.refused": 400,
+    "upstream.no_model": 404,
+    "upstream.busy": 429,
+    "upstream.failed": 502,
+    "upstream.garbage": 502,
+    "upstream.unreachable": 502,
+    "upstream.late": 504,
     "collect.too_long": 413,
 }
 _FAMILIES = {"collect": 400, "record": 400, "cli": 400}
+_OPENAI = {
+    "serve.no_model": "model_not_found",
+    "upstream.no_model": "model_not_found",
+    "serve.too_long": "context_length_exceeded",
+    "chat.too_long": "context_length_exceeded",
+    "http.no_key": "invalid_api_key",
+    "http.bad_key": "invalid_api_key",
+    "http.too_often": "rate_limit_exceeded",
+    "http.missing": "missing_required_parameter",
+    "openai.unsupported": "unsupported_parameter",
+    "openai.value": "invalid_value",
+    "upstream.busy": "rate_limit_exceeded",
+}
+"""Codes that clients of OpenAI's API know; all others are Upwell's own."""
 _CHOICE = re.compile(
     r"\s*([a-zA-Z]{1,8}|\*)(?:-[a-zA-Z0-9-]{1,32})?\s*(?:;\s*q=([01](?:\.\d{0,3})?))?\s*"
 )
@@ -61,6 +92,9 @@ def status_of(error: UpwellError) -> int:
 
 def body(error: UpwellError, lang: str) -> dict[str, dict[str, object]]:
     """``{"error": {"code", "message", "now", "next"}}``, and ``field`` where one is to blame."""
+    if isinstance(error, StoreError) and "problem" in error.details:
+        # What a database says of itself, hosts and users, is for those who run the service.
+        error = StoreError(error.code, **{**error.details, "problem": say("http.in_the_log", lang)})
     message, now, after = error.explain(lang)
     told: dict[str, object] = {"code": error.code, "message": message, "now": now, "next": after}
     if error.details.get("field"):
@@ -68,10 +102,24 @@ def body(error: UpwellError, lang: str) -> dict[str, dict[str, object]]:
     return {"error": told}
 
 
-def response(error: UpwellError, lang: str) -> JSONResponse:
+def openai_body(error: UpwellError, lang: str) -> dict[str, dict[str, object]]:
+    """``{"error": {"message", "type", "param", "code"}}``, as clients of OpenAI's API read it."""
+    status, told = status_of(error), body(error, lang)["error"]
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    kind = {403: "permission_error", 429: "rate_limit_error"}.get(status, kind)
+    message = " ".join(str(told[part]) for part in ("message", "now", "next"))
+    code = _OPENAI.get(error.code, error.code)
+    return {"error": {"message": message, "type": kind, "param": told.get("field"), "code": code}}
+
+
+_BODIES = {"upwell": body, "openai": openai_body}
+
+
+def response(error: UpwellError, lang: str, speaks: str = "upwell") -> JSONResponse:
     """The error as an answer; one that passes by itself says when to come again."""
     status = status_of(error)
     headers = dict(error.headers) if isinstance(error, RequestError) else {}
-    if status in (503, 507):
-        headers.setdefault("Retry-After", str(RETRY_SECONDS))
-    return JSONResponse(body(error, lang), status, {**headers, "Content-Language": lang})
+    if status in (429, 503, 507):
+        headers.setdefault("Retry-After", str(error.details.get("seconds", RETRY_SECONDS)))
+    told = _BODIES[speaks](error, lang)
+    return JSONResponse(told, status, {**headers, "Content-Language": lang})

@@ -1,31 +1,19 @@
-"""Many requests, one commit: rows that arrive together are checked and stored together.
-
-A check over a table costs much the same for one row as for a thousand, and so does the wait for
-the disk. So requests that come while others are being stored wait a moment and go as one. Nothing
-waits on a timer: a lone request is stored at once.
-"""
+"""Rows of many requests, checked and stored together (see ``gathered``)."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from threading import Lock
 
-from anyio import to_thread
-
-from upwell.errors import StoreError
+from upwell.interfaces.http.gathered import Gathered
 from upwell.interfaces.http.given import Bad, Row, table_of
-from upwell.interfaces.http.pressure import busy
 from upwell.records import BadRow, Receipt
 from upwell.service import Upwell
+from upwell.store.database import in_turn
 from upwell.store.firsts import firsts
 
 SOURCE = "app"
-THREADS = 2
-"""One checks rows while the other waits for the disk."""
 MOST = 2_000
 """Rows stored together, unless one request has more: bounds what each has to wait for."""
 
@@ -39,12 +27,6 @@ class Kept:
     refused: dict[int, BadRow]
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    rows: Sequence[Row]
-    kept: asyncio.Future[Kept]
-
-
 @dataclass(slots=True)
 class Intake:
     """Stores rows for one event loop. At most ``waiting`` requests wait."""
@@ -52,15 +34,20 @@ class Intake:
     upwell: Upwell
     waiting: int
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    is_stopping: bool = False
-    _queue: deque[_Entry] = field(default_factory=deque)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _open_ended: Lock = field(default_factory=Lock)
+    _gathered: Gathered[Sequence[Row], Kept] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._gathered = Gathered(self._keep, self.waiting, MOST, len)
 
     @property
     def length(self) -> int:
         """Requests that wait."""
-        return len(self._queue)
+        return self._gathered.length
+
+    @property
+    def is_full(self) -> bool:
+        """Whether rows would be refused now."""
+        return self._gathered.is_full
 
     async def keep(self, rows: Sequence[Row]) -> Kept:
         """What became of the rows; whatever is counted as accepted is on disk.
@@ -68,56 +55,14 @@ class Intake:
         Rows without a time happened when they were first received. Raises RequestError
         ``http.busy`` at once when too many requests wait, StoreError when storing failed.
         """
-        if self.is_stopping or len(self._queue) >= self.waiting:
-            raise busy()
-        entry = _Entry(rows, asyncio.get_running_loop().create_future())
-        self._queue.append(entry)
-        self._start()
-        return await entry.kept
-
-    def _start(self) -> None:
-        if self._queue and len(self._tasks) < THREADS:
-            task = asyncio.create_task(self._run(self._next()))
-            self._tasks.add(task)
-
-            def ended(done: asyncio.Task[None]) -> None:
-                self._tasks.discard(done)
-                self._start()
-
-            task.add_done_callback(ended)
-
-    def _next(self) -> list[_Entry]:
-        group = [self._queue.popleft()]
-        size = len(group[0].rows)
-        while self._queue and size + len(self._queue[0].rows) <= MOST:
-            group.append(self._queue.popleft())
-            size += len(group[-1].rows)
-        return group
-
-    async def _run(self, group: list[_Entry]) -> None:
-        """Store a group; where that fails for another reason than the disk, each alone."""
-        try:
-            found = await to_thread.run_sync(self._keep, [entry.rows for entry in group])
-        except Exception as error:
-            if len(group) == 1 or isinstance(error, StoreError):
-                for entry in group:
-                    if not entry.kept.done():
-                        entry.kept.set_exception(error)
-                return
-            for entry in group:
-                await self._run([entry])
-            return
-        for entry, kept in zip(group, found, strict=True):
-            # A client that left has cancelled its future; its rows are stored all the same.
-            if not entry.kept.done():
-                entry.kept.set_result(kept)
+        return await self._gathered.do(rows)
 
     def _keep(self, groups: list[Sequence[Row]]) -> list[Kept]:
         rows = [row for group in groups for row in group]
         now = self.clock()
         if any(_is_open_ended(row) for row in rows):
-            # A retry must find the first before it is given a time of its own.
-            with self._open_ended:
+            # A retry, to whichever process, must find the first before it gets its own time.
+            with in_turn(self.upwell.project.journal.engine):
                 rows = _ended(self.upwell, rows, now)
                 receipt = self.upwell.capture(table_of(rows), source=SOURCE, now=now)
         else:

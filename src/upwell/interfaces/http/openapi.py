@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import upwell
 from upwell.interfaces.http.gate import OPEN
-from upwell.interfaces.http.schemas import ERROR, TEXT
+from upwell.interfaces.http.schemas import ERROR, OPENAI_ERROR, TEXT
 from upwell.store.access import CAPTURE, PUBLISHABLE, WRITE
 from upwell.words import say
 
@@ -46,7 +46,7 @@ def document(specs: Sequence[Spec], lang: str) -> dict[str, Any]:
                  "description": say("http.docs.about", lang)},
         "paths": paths,
         "components": {
-            "schemas": {"Error": ERROR},
+            "schemas": {"Error": ERROR, "OpenAIError": OPENAI_ERROR},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "basic": {"type": "http", "scheme": "basic"},
@@ -95,7 +95,8 @@ def _operation(spec: Spec, lang: str) -> dict[str, Any]:
     content = {"application/json": {"schema": dict(spec.answer)}} if spec.answer else None
     good = {str(status): {**answer, **({"content": content} if content else {})}
             for status in spec.statuses}  # fmt: skip
-    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    named = "OpenAIError" if spec.speaks == "openai" else "Error"
+    error = {"application/json": {"schema": {"$ref": f"#/components/schemas/{named}"}}}
     found: dict[str, Any] = {
         "summary": say(spec.words, lang),
         "operationId": _identifier(spec),
@@ -110,12 +111,12 @@ def _operation(spec: Spec, lang: str) -> dict[str, Any]:
         other: dict[str, Any] = {media: {} for media in spec.accepts}
         content = {**other, "application/json": {"schema": dict(spec.body)}}
         found["requestBody"] = {"required": True, "content": content}
-    named = [(name, "path", TEXT) for name in _PARAMETER.findall(spec.path)]
-    named += [(name, "query", schema) for name, schema in spec.query.items()]
-    if named:
+    asked = [(name, "path", TEXT) for name in _PARAMETER.findall(spec.path)]
+    asked += [(name, "query", schema) for name, schema in spec.query.items()]
+    if asked:
         found["parameters"] = [
             {"name": name, "in": place, "required": place == "path", "schema": dict(schema)}
-            for name, place, schema in named
+            for name, place, schema in asked
         ]
     return found
 

@@ -48,7 +48,8 @@ FEEDBACK = shape(
     value={"type": ["boolean", "number", "string"]}, tags=FREE, dryrun={"type": "boolean"},
     id=ID, user_id=ID, source=NAMED, at=TIME, item=ID,
 )  # fmt: skip
-QUESTION = shape("user", user=ID, input={}, k=number(1, 1000))
+YES_OR_NO: Schema = {"type": "boolean", "default": True}
+QUESTION = shape("user", user=ID, input={}, k=number(1, 1000), personalize=YES_OR_NO)
 CONSENT = shape(
     "user purposes", user=ID, since=TEXT, id=ID,
     purposes={"type": "array", "items": {"enum": list(PURPOSES)}},
@@ -74,6 +75,7 @@ FEEDBACK_ID = shape("feedback_id", False, feedback_id=TEXT)
 AFFECTED = shape("RowAffected", False, RowAffected=COUNT)
 ITEMS: Schema = {"type": "array", "items": {"type": ["string", "object"]}}
 RECORDED = shape("id recorded", id=TEXT, recorded={"type": "boolean"})
+RECEIPT = shape("receipt public_key signature", receipt=FREE, public_key=TEXT, signature=TEXT)
 MAYBE: Schema = {"type": ["string", "null"]}
 ANSWER = shape(
     "prediction model propensity answers reason", prediction=MAYBE, model=MAYBE,
@@ -85,3 +87,40 @@ ERROR = shape(
     "error",
     error=shape("code message now next", False, code=TEXT, message=TEXT, now=TEXT, next=TEXT),
 )
+
+OPENAI_ERROR = shape("error", error=shape("message type param code", message=TEXT, type=TEXT,
+                                          param=MAYBE, code=MAYBE))  # fmt: skip
+FLAG: Schema = {"type": ["boolean", "null"]}
+PAIRS: Schema = {"type": ["object", "null"], "maxProperties": 16,
+                 "additionalProperties": {"type": "string", "maxLength": 512}}  # fmt: skip
+PART = shape("type text", type={"const": "text"}, text=TEXT)
+MESSAGE = shape(
+    "role content", False, role={"enum": ["system", "developer", "user", "assistant"]},
+    content={"anyOf": [MAYBE, many(PART)]},
+)  # fmt: skip
+COMPLETION_ASKED = shape(
+    "model messages", model=TEXT, messages=many(MESSAGE), stream=FLAG,
+    stream_options={"type": ["object", "null"]},
+    max_tokens={"type": ["integer", "null"], "minimum": 1},
+    max_completion_tokens={"type": ["integer", "null"], "minimum": 1},
+    temperature={"type": ["number", "null"], "minimum": 0, "maximum": 2},
+    top_p={"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1},
+    seed={"type": ["integer", "null"]}, n={"enum": [1, None]},
+    stop={"anyOf": [MAYBE, {"type": "array", "items": TEXT, "maxItems": 4}]},
+    user=MAYBE, safety_identifier=MAYBE, metadata=PAIRS, store=FLAG,
+    **{"upwell::episode_id": MAYBE, "upwell::tags": PAIRS, "upwell::variant": MAYBE,
+       "upwell::personalize": FLAG},
+)  # fmt: skip
+COMPLETION = shape(
+    "id object created model choices usage upwell", False, id=TEXT, object=TEXT, created=COUNT,
+    model=TEXT, choices=many(FREE), usage=FREE,
+    upwell=shape("model_version variant propensity episode_id", model_version=TEXT, variant=TEXT,
+                 propensity={"type": "number"}, episode_id=TEXT),
+)  # fmt: skip
+EMBEDDING_ASKED = shape(
+    "model input", model=TEXT, input={"anyOf": [TEXT, many(TEXT)]},
+    encoding_format={"enum": ["float", "base64", None]}, user=MAYBE,
+    dimensions={"type": ["integer", "null"]},
+)  # fmt: skip
+MODEL = shape("id object created owned_by", id=TEXT, object=TEXT, created=COUNT, owned_by=TEXT)
+LISTED = shape("object data", False, object=TEXT, data={"type": "array", "items": FREE})

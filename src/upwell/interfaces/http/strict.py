@@ -30,6 +30,9 @@ class Flaw:
         return self.value
 
 
+_LOOKED_INTO = frozenset((dict, list, Flaw))
+
+
 @dataclass(slots=True)
 class Reader:
     """Reads JSON texts; objects have at most ``names`` names.
@@ -75,16 +78,15 @@ def flaw_of(row: object, depth: int) -> Flaw | None:
         value, level, top = waiting.pop()
         if isinstance(value, Flaw):
             return Flaw(value.code, value.value, top)
-        if not isinstance(value, dict | list):
+        if isinstance(value, dict):
+            inner = [(name, one) for name, one in value.items() if type(one) in _LOOKED_INTO]
+        elif isinstance(value, list):
+            inner = [(top, one) for one in value if type(one) in _LOOKED_INTO]
+        else:
             continue
         if level > depth:
             return Flaw("http.too_deep", str(depth), top)
-        named = value.items() if isinstance(value, dict) else ((top, one) for one in value)
-        waiting.extend(
-            (one, level + 1, top or name)
-            for name, one in named
-            if isinstance(one, dict | list | Flaw)
-        )
+        waiting += [(one, level + 1, top or name) for name, one in inner]
     return None
 
 

@@ -16,6 +16,7 @@ from upwell.records import BadRow
 from upwell.words import catalogue, say
 
 STORED, PARTLY = 202, 207
+_STATUS = {"event.conflict": 409, "event.erased": 410}
 
 
 def counts(kept: Kept, lang: str) -> dict[str, Any]:
@@ -36,9 +37,9 @@ def batch(kept: Kept, lang: str) -> JSONResponse:
 
 
 def single(kept: Kept, lang: str, more: Mapping[str, Any] | None = None) -> JSONResponse:
-    """The answer to one event. Raises RequestError 409 for a conflict, 400 for a bad row."""
+    """The answer to one event. Raises RequestError for a row that was refused."""
     for bad in kept.refused.values():
-        status = 409 if bad.code == "event.conflict" else 400
+        status = _STATUS.get(bad.code, 400)
         raise RequestError(bad.code, status, None, **{**_details(bad), "field": bad.field})
     return JSONResponse({**counts(kept, lang), **(more or {})}, STORED)
 

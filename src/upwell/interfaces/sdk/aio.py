@@ -28,23 +28,33 @@ class AsyncClient:
         self._client = client
         self.event = client.event
 
-    async def predict(self, task: str, input: Json, user: str, k: int = 1) -> Answer:
+    async def predict(
+        self, task: str, input: Json, user: str, k: int = 1, *, personalize: bool = True
+    ) -> Answer:
         """See ``Client.predict``."""
-        return await to_thread(self._client.predict, task, input, user, k)
+        ask = self._client.predict
+        return await to_thread(ask, task, input, user, k, personalize=personalize)
 
-    async def recommend(self, user: str, k: int = 10) -> Answer:
+    async def recommend(self, user: str, k: int = 10, *, personalize: bool = True) -> Answer:
         """See ``Client.recommend``."""
-        return await to_thread(self._client.recommend, user, k)
+        return await to_thread(self._client.recommend, user, k, personalize=personalize)
 
     @asynccontextmanager
     async def prediction(
-        self, task: str, user: str, input: Json = None, k: int = 1, *, dwell: bool = False
+        self,
+        task: str,
+        user: str,
+        input: Json = None,
+        k: int = 1,
+        *,
+        dwell: bool = False,
+        personalize: bool = True,
     ) -> AsyncIterator[Shown]:
         """See ``Client.prediction``."""
         if task == "recommend":
-            answer = await self.recommend(user, k)
+            answer = await self.recommend(user, k, personalize=personalize)
         else:
-            answer = await self.predict(task, input, user, k)
+            answer = await self.predict(task, input, user, k, personalize=personalize)
         began, shown = monotonic(), Shown(answer, user, self.event)
         yield shown
         if dwell:

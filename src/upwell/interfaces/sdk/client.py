@@ -71,22 +71,32 @@ class Client:
         self._sender.full_batch()
         return named
 
-    def predict(self, task: str, input: Json, user: str, k: int = 1) -> Answer:
+    def predict(
+        self, task: str, input: Json, user: str, k: int = 1, *, personalize: bool = True
+    ) -> Answer:
         """The ``k`` most probable answers to an input (of ``classify``, ``tag`` or ``rate``).
 
+        With ``personalize=False`` nothing that is known of the user is used: all get the same.
         Raises InterfaceError ``sdk.unreachable``, ``sdk.refused``.
         """
-        asked = {"user": user, "input": input, "k": k}
+        asked = {"user": user, "input": input, "k": k, **_how(personalize)}
         return _answer(self._transport.ask("POST", f"/v1/predict/{quote(task, safe='')}", asked))
 
-    def recommend(self, user: str, k: int = 10) -> Answer:
-        """The ``k`` items to show. Raises as ``predict`` does."""
-        asked = {"user": user, "k": k}
+    def recommend(self, user: str, k: int = 10, *, personalize: bool = True) -> Answer:
+        """The ``k`` items to show. See ``predict``."""
+        asked = {"user": user, "k": k, **_how(personalize)}
         return _answer(self._transport.ask("POST", "/v1/predict/recommend", asked))
 
     @contextmanager
     def prediction(
-        self, task: str, user: str, input: Json = None, k: int = 1, *, dwell: bool = False
+        self,
+        task: str,
+        user: str,
+        input: Json = None,
+        k: int = 1,
+        *,
+        dwell: bool = False,
+        personalize: bool = True,
     ) -> Iterator[Shown]:
         """An answer while it is shown; with ``dwell`` the time until the end is told as such.
 
@@ -95,8 +105,10 @@ class Client:
             with client.prediction("classify", "anna", "Where is my card?") as shown:
                 shown.thumbs(liked_by_anna(shown.first))
         """
-        is_list = task == "recommend"
-        answer = self.recommend(user, k) if is_list else self.predict(task, input, user, k)
+        if task == "recommend":
+            answer = self.recommend(user, k, personalize=personalize)
+        else:
+            answer = self.predict(task, input, user, k, personalize=personalize)
         began = monotonic()
         shown = Shown(answer, user, self.event)
         yield shown
@@ -149,3 +161,7 @@ def _answer(body: Mapping[str, Any]) -> Answer:
         probabilities=tuple(float(one["score"]) for one in found),
         reasons=tuple(str(one["reason"]) for one in found),
     )
+
+
+def _how(personalize: bool) -> Mapping[str, Json]:
+    return {} if personalize else {"personalize": False}

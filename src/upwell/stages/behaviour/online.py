@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from math import floor, log
+from operator import add
 
 from upwell.errors import StageError
 from upwell.records import Event, Json
@@ -23,7 +25,7 @@ from upwell.stages.behaviour.features import (
     HIGHEST_RATING,
     LONGEST_DWELL,
 )
-from upwell.tables import micros
+from upwell.tables import as_text, micros
 
 _COUNTED = {"click": "clicks", "purchase": "purchases", "skip": "skips"}
 _MEASURED = {
@@ -38,6 +40,7 @@ SUMS = (
     *(f"category_{bucket}" for bucket in range(BUCKETS)),
 )
 NOTHING = (0.0,) * len(SUMS)
+_PLACE = {name: place for place, name in enumerate(SUMS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class UserState:
         new_day = self.latest is None or at // DAY != self.latest // DAY
         said = _said(event, category, new_day)
         if at == self.latest:
-            return replace(self, pending=_added(self.pending, said))
+            return replace(self, pending=tuple(map(add, self.pending, said)))
         return UserState(self.half_life_days, at, self.latest, self._known(at), said)
 
     def features(self, at: datetime) -> tuple[float, ...]:
@@ -100,11 +103,9 @@ class UserState:
         if at < self.latest:
             raise StageError("behaviour.late_event", late=self.latest - at)
         half_lives = (at - self.latest) / max(self.half_life_days * DAY, 1.0)
-        left = 0.5 ** min(half_lives, 1000.0)
-        return tuple(
-            value * left if name == "activity" else value
-            for name, value in zip(SUMS, _added(self.settled, self.pending), strict=True)
-        )
+        sums = list(map(add, self.settled, self.pending))
+        sums[_PLACE["activity"]] *= 0.5 ** min(half_lives, 1000.0)
+        return tuple(sums)
 
 
 def category(payload: Mapping[str, Json]) -> str:
@@ -113,27 +114,30 @@ def category(payload: Mapping[str, Json]) -> str:
     >>> category({"genres": ["Comedy", "Drama"]}), category({"genres": "Comedy|Drama"})
     ('Comedy', 'Comedy')
     """
-    named = payload.get("category")
-    if named is None:
-        genres = payload.get("genres")
-        named = genres[:1] if isinstance(genres, list | tuple) else str(genres or "").split("|")[:1]
-        named = next(iter(named), "")
-    return str(named)
+    named, genres = as_text(payload.get("category")), payload.get("genres")
+    if named is None and isinstance(genres, list | tuple):
+        named = as_text(genres[0]) if genres else None
+    elif named is None and isinstance(genres, str):
+        named = genres.partition("|")[0]
+    return named or ""
 
 
 def _said(event: Event, of: str, new_day: bool) -> tuple[float, ...]:
     """What one event adds to each sum."""
-    adds = {"events": 1.0, "activity": 1.0, "active_days": float(new_day)}
+    adds = [0.0] * len(SUMS)
+    adds[_PLACE["events"]] = adds[_PLACE["activity"]] = 1.0
+    adds[_PLACE["active_days"]] = float(new_day)
     if of:
-        adds[f"category_{int(sha256(of.encode()).hexdigest()[:8], 16) % BUCKETS}"] = 1.0
+        adds[_PLACE[f"category_{_bucket(of)}"]] = 1.0
     if event.kind in _COUNTED:
-        adds[_COUNTED[event.kind]] = 1.0
+        adds[_PLACE[_COUNTED[event.kind]]] = 1.0
     if event.kind in _MEASURED and event.value is not None:
         count, total, highest, parts = _MEASURED[event.kind]
         amount = floor(min(max(event.value, 0.0), highest) * parts + 0.5)
-        adds |= {count: 1.0, total: float(amount)}
-    return tuple(adds.get(name, 0.0) for name in SUMS)
+        adds[_PLACE[count]], adds[_PLACE[total]] = 1.0, float(amount)
+    return tuple(adds)
 
 
-def _added(one: tuple[float, ...], other: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(a + b for a, b in zip(one, other, strict=True))
+@lru_cache(4096)
+def _bucket(category: str) -> int:
+    return int(sha256(category.encode()).hexdigest()[:8], 16) % BUCKETS

@@ -91,7 +91,8 @@ def _of_kind(events: pa.Table, kind: str, rules: Mapping[str, FeedbackRule]) -> 
     if known is None:
         return _empty(events)
     reader, rule = known
-    rows = pc.indices_nonzero(pc.and_(pc.equal(events["kind"], kind), _about(events)))
+    named = pc.equal(events["kind"], pa.scalar(kind, pa.string()))
+    rows = pc.indices_nonzero(pc.and_(named, _about(events)))
     asked = events.take(rows)
     said = reader.signals(asked, rule)
     place = pc.index_in(said["event"], value_set=event_keys(asked).combine_chunks())
@@ -130,4 +131,5 @@ def _has_seq(events: pa.Table) -> bool:
 
 def _empty(events: pa.Table) -> pa.Table:
     shape = schema(Signal).append(pa.field(_ROW, pa.uint64()))
-    return (shape.append(events.schema.field("seq")) if _has_seq(events) else shape).empty_table()
+    seq = pa.field("seq", events.schema.field("seq").type) if _has_seq(events) else None
+    return (shape.append(seq) if seq else shape).empty_table()

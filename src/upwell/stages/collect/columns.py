@@ -21,8 +21,11 @@ from upwell.records import LONGEST_ID, NAME
 from upwell.tables import canonical_json
 
 Mask = npt.NDArray[np.bool_]
+_ZERO = pa.scalar(0, pa.int32())
+"""Arrow takes longer to guess the type of a number than to compare a column with it."""
 LONGEST_PAYLOAD = 1 << 20
 """Bytes of a payload; what is larger belongs in a file that the payload names."""
+_LONGEST = pa.scalar(LONGEST_PAYLOAD, pa.int32())
 
 
 @dataclass(slots=True)
@@ -73,7 +76,7 @@ def text(name: str, column: pa.Array, expected: str = "text") -> pa.Array:
 def check_id(name: str, column: pa.Array, problems: Problems, needed: Any) -> None:
     """Note ids that are absent where ``needed``, blank, too long, or hold a NUL."""
     size = pc.binary_length(column)
-    blank = pc.or_(pc.equal(size, 0), pc.utf8_is_space(column))
+    blank = pc.or_(pc.equal(size, _ZERO), pc.utf8_is_space(column))
     if needed is None:
         problems.note(blank, "record.missing", name)
     else:
@@ -116,10 +119,13 @@ def _numbers_of_text(name: str, column: pa.Array, problems: Problems) -> pa.Arra
     return pa.array([None if value is None else float(value) for value in values], pa.float64())
 
 
-def payloads(column: pa.Array, problems: Problems) -> pa.Array:
-    """A column as canonical JSON objects, empty where absent; each distinct text is read once."""
-    if column.null_count == len(column):
-        return pa.array(["{}"] * len(column), pa.string())
+def payloads(column: pa.Array, problems: Problems, is_canonical: bool = False) -> pa.Array:
+    """A column as canonical JSON objects, empty where absent; each distinct text is read once.
+
+    One that ``is_canonical`` was written as such objects, and is read only where that is no proof.
+    """
+    if column.null_count == len(column) or (is_canonical and not _is_doubtful(column)):
+        return pc.fill_null(column.cast(pa.string()), "{}")
     if pa.types.is_nested(column.type):
         column = _payload_texts(column)
     encoded = text("payload", column, "JSON objects").dictionary_encode()
@@ -129,6 +135,15 @@ def payloads(column: pa.Array, problems: Problems) -> pa.Array:
         problems.note(wrong.take(encoded.indices), code, "payload")
     canonical = pa.array([entry for entry, _ in read], pa.string())
     return pc.fill_null(canonical.take(encoded.indices), "{}")
+
+
+def _is_doubtful(written: pa.Array) -> bool:
+    """Whether a column of canonical objects may hold too long ones, or what is no number."""
+    doubtful = pc.or_(
+        pc.greater(pc.utf8_length(written), _LONGEST),
+        pc.match_substring_regex(written, "NaN|Infinity"),
+    )
+    return bool(pc.any(doubtful).as_py())
 
 
 def _payload_texts(column: pa.Array) -> pa.Array:

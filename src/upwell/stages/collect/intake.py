@@ -19,7 +19,15 @@ from pyarrow import compute as pc
 from upwell.errors import RecordError, StageError
 from upwell.records import LONGEST_ID, NAME, OWNERLESS, BadRow, Event
 from upwell.stages.collect.columns import Problems, check_id, check_name, numbers, payloads, text
-from upwell.stages.collect.rows import COLUMNS, PROBLEM, RAW, nearest, raw_json, rows_to_table
+from upwell.stages.collect.rows import (
+    COLUMNS,
+    PROBLEM,
+    RAW,
+    is_canonical,
+    nearest,
+    raw_json,
+    rows_to_table,
+)
 from upwell.stages.collect.times import times
 from upwell.tables import schema
 from upwell.words import say
@@ -28,6 +36,7 @@ __all__ = ["Sorted", "rows_to_table", "sort_out"]
 
 Batch: TypeAlias = "pa.Table | pa.RecordBatch"
 _NEEDED = ("id", "kind", "at")
+_ALWAYS, _OWNERLESS = pa.scalar(True, pa.bool_()), pa.array(OWNERLESS, pa.string())
 _PART = 131_072
 """Rows looked at together: bounds what the checks hold in memory beside the input."""
 
@@ -60,7 +69,8 @@ def sort_out(batch: Batch, source: str, received: datetime) -> Sorted:
     if not NAME.fullmatch(source):
         raise RecordError("record.bad_name", field="source", value=source[:80])
     _check_columns(batch.schema.names)
-    parts = [_sort_part(part, source, received) for part in _parts(batch)]
+    is_written = is_canonical(batch.schema)
+    parts = [_sort_part(part, source, received, is_written) for part in _parts(batch)]
     places = (part.bad_at + place * _PART for place, part in enumerate(parts))
     return Sorted(
         pa.concat_tables([schema(Event).empty_table(), *(part.events for part in parts)]),
@@ -92,13 +102,16 @@ def _parts(batch: Batch) -> Iterator[dict[str, pa.Array]]:
         }
 
 
-def _sort_part(given: dict[str, pa.Array], source: str, received: datetime) -> Sorted:
+def _sort_part(
+    given: dict[str, pa.Array], source: str, received: datetime, is_written: bool
+) -> Sorted:
     rows = len(given["id"])
     absent = pa.nulls(rows)
     problems = Problems(np.zeros(rows, np.int32))
     told = given.get(PROBLEM, absent)
     problems.note(pc.is_valid(told), "", "")
-    columns = _columns({name: given.get(name, absent) for name in COLUMNS}, source, problems)
+    known = {name: given.get(name, absent) for name in COLUMNS}
+    columns = _columns(known, source, problems, is_written)
     bad_at = np.flatnonzero(problems.first)
     if not problems.named:
         return Sorted(pa.table(columns, schema=schema(Event)), schema(BadRow).empty_table(), bad_at)
@@ -109,24 +122,26 @@ def _sort_part(given: dict[str, pa.Array], source: str, received: datetime) -> S
     return Sorted(events.cast(schema(Event)), bad, bad_at)
 
 
-def _columns(given: dict[str, pa.Array], source: str, problems: Problems) -> dict[str, pa.Array]:
+def _columns(
+    given: dict[str, pa.Array], source: str, problems: Problems, is_written: bool
+) -> dict[str, pa.Array]:
     """The checked columns of an event; the order of checks decides which problem is told."""
     texts = {
         name: text(name, given[name])
         for name in ("id", "source", "kind", "user", "prediction", "item")
     }
     texts["source"] = pc.fill_null(texts["source"], source)
-    check_id("id", texts["id"], problems, pa.scalar(True))
+    check_id("id", texts["id"], problems, _ALWAYS)
     check_name("source", texts["source"], problems)
     check_name("kind", texts["kind"], problems)
     at = times(given["at"], problems)
-    has_owner = pc.invert(pc.is_in(texts["kind"], pa.array(OWNERLESS)))
+    has_owner = pc.invert(pc.is_in(texts["kind"], _OWNERLESS))
     check_id("user", texts["user"], problems, has_owner)
     texts["user"] = pc.fill_null(texts["user"], "")
     check_id("prediction", texts["prediction"], problems, None)
     check_id("item", texts["item"], problems, None)
     value = numbers("value", given["value"], problems)
-    payload = payloads(given["payload"], problems)
+    payload = payloads(given["payload"], problems, is_written)
     made = {**texts, "at": at, "value": value, "payload": payload}
     return {name: made[name] for name in COLUMNS}
 
@@ -152,7 +167,8 @@ def _bad_rows(
         made["code"].append(code)
         made["field"].append(column)
         made["reason"].append(_reason(code, column, value))
-        made["raw"].append(raw or raw_json(row))
+        # What could not be read at all may hold a NUL, which not every database keeps in a text.
+        made["raw"].append((raw or raw_json(row)).replace("\x00", "\\0"))
         made["at"].append(received)
     return pa.table(made, schema=schema(BadRow))
 

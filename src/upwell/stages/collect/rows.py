@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
+from types import NoneType
 
 import pyarrow as pa
 
@@ -21,6 +22,21 @@ COLUMNS: tuple[str, ...] = tuple(schema(Event).names)
 PROBLEM, RAW = "_problem", "_raw"
 """Columns beside an event's own: a row's problem (code, field, value; tabs between) and the row
 as JSON."""
+_TYPES = {
+    name: pa.float64() if name == "value" else pa.string() for name in (*COLUMNS, PROBLEM, RAW)
+}
+_KNOWN = frozenset(COLUMNS)
+_PLAIN: Mapping[str, set[type]] = {
+    "value": {float, int, NoneType}, "payload": {dict, NoneType},
+}  # fmt: skip
+"""Types that a column holds as they should be; of every other column text, or nothing."""
+_CANONICAL = {b"json": b"canonical"}
+_QUICK = pa.schema(
+    [
+        pa.field(name, kind, metadata=_CANONICAL if name == "payload" else None)
+        for name, kind in _TYPES.items()
+    ]
+)
 LONGEST_RAW = 65_536
 _SHOWN = 80
 
@@ -36,12 +52,41 @@ def rows_to_table(rows: Iterable[Mapping[str, object] | Event]) -> pa.Table:
     >>> table["user"].to_pylist(), table["at"].to_pylist()
     (['7'], ['881250949'])
     """
-    columns: dict[str, list[object]] = {name: [] for name in (*COLUMNS, PROBLEM, RAW)}
-    for row in rows:
+    listed = list(rows)
+    quick = _quick(listed)
+    if quick is not None:
+        return quick
+    columns: dict[str, list[object]] = {name: [] for name in _TYPES}
+    for row in listed:
         for name, cell in zip(columns, _cells(row), strict=True):
             columns[name].append(cell)
-    kinds = {name: pa.float64() if name == "value" else pa.string() for name in columns}
-    return pa.table({name: pa.array(cells, kinds[name]) for name, cells in columns.items()})
+    return pa.table({name: pa.array(cells, _TYPES[name]) for name, cells in columns.items()})
+
+
+def _quick(rows: list[Mapping[str, object] | Event]) -> pa.Table | None:
+    """The same table, column by column, where every row is as it should be; else None."""
+    whole = [row for row in rows if isinstance(row, dict) and row.keys() <= _KNOWN]
+    if len(whole) < len(rows):
+        return None
+    columns: list[pa.Array] = []
+    try:
+        for name in COLUMNS:
+            cells = [row.get(name) for row in whole]
+            if not set(map(type, cells)) <= _PLAIN.get(name, {str, NoneType}):
+                return None
+            if name == "payload":
+                cells = [None if cell is None else canonical_json(cell) for cell in cells]
+            columns.append(pa.array(cells, _TYPES[name]))
+    except (ValueError, TypeError, OverflowError, RecursionError, pa.ArrowException):
+        # Which row is to blame, and for what, is found by looking at each on its own.
+        return None
+    nothing = pa.nulls(len(rows), pa.string())
+    return pa.Table.from_arrays([*columns, nothing, nothing], schema=_QUICK)
+
+
+def is_canonical(shape: pa.Schema) -> bool:
+    """Whether the payloads of a table are canonical JSON objects, as ``rows_to_table`` says."""
+    return "payload" in shape.names and shape.field("payload").metadata == _CANONICAL
 
 
 def raw_json(row: Mapping[str, object]) -> str:

@@ -200,7 +200,9 @@ def _guards(contenders: Mapping[str, Judged], catalogue: int) -> dict[str, Json]
         }
     models = ("challenger", CHAMPION)
     guards["calibration_error"] = {
-        name: _calibration(contenders[name]) for name in models if name in contenders
+        name: _calibration(contenders[name])
+        for name in models
+        if name in contenders and len(pc.list_flatten(contenders[name].answers["output"]))
     }
     return guards
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute as pc
 
-from upwell.ports import Model, Task
+from upwell.ports import Judging, Model, Task
 from upwell.records import Json
 from upwell.stages.evaluate.marks import spread
 from upwell.stages.evaluate.offpolicy import Found, clipped, dr, ips, slope, sndr, snips
@@ -118,6 +118,8 @@ def _hopeless(task: Task, logged: pa.Table, rows: pa.Table) -> str | None:
     """Why no model needs to be asked: a word key, or None."""
     if task.ABOUT == "item":
         return "ope.refused.lists"
+    if isinstance(task, Judging):
+        return "ope.refused.replies"
     if not logged.num_rows:
         return "ope.refused.rows"
     if not rows.num_rows:

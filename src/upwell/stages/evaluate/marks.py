@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from upwell.errors import StageError
-from upwell.ports import Baselined, Model, Task
+from upwell.ports import Baselined, Judging, Model, Task
 from upwell.tables import Dataset
 
 CHAMPION = "champion"
@@ -23,7 +23,8 @@ class Judged:
     """What one contender said and earned; rows of the three tables belong together.
 
     ``name`` is a model version's id or a baseline's name. ``answers`` has columns ``output`` and
-    ``score`` (lists); ``marks`` has one float column a metric, larger is better.
+    ``score`` (lists, empty where the task judges without them); ``marks`` has one float column a
+    metric, larger is better.
     """
 
     name: str
@@ -32,17 +33,20 @@ class Judged:
     marks: pa.Table
 
 
-def judged_rows(rows: pa.Table) -> pa.Table:
+def judged_rows(rows: pa.Table, task: object = None) -> pa.Table:
     """The rows a model is judged on: weight > 0, and a label or a +1.
 
-    A −1 says what was wrong, not what would have been right; a row of weight 0 is context.
+    A −1 says what was wrong, not what would have been right, so only a ``task`` that judges by
+    what is probable is judged on it; a row of weight 0 is context.
 
     >>> from upwell.records import Example
     >>> judged_rows(pa.table({"weight": [1.0, 0.0, 1.0, 1.0], "sign": [None, 1, -1, 1]})).num_rows
     2
     """
-    wanted = pc.fill_null(pc.greater(rows["sign"], 0), True)
-    return rows.filter(pc.and_(pc.greater(rows["weight"], 0.0), wanted))
+    counts = pc.greater(rows["weight"], 0.0)
+    if isinstance(task, Judging):
+        return rows.filter(counts)
+    return rows.filter(pc.and_(counts, pc.fill_null(pc.greater(rows["sign"], 0), True)))
 
 
 def check_metric(task: Task, metric: str, rows: pa.Table) -> None:
@@ -89,9 +93,12 @@ def judge(
     Memory beyond the result is that of one batch. Raises StageError when no row counts or the
     task's answers or marks are not aligned with its rows.
     """
-    chosen = judged_rows(rows)
+    chosen = judged_rows(rows, task)
     if not chosen.num_rows:
         raise StageError("evaluate.no_rows", rows=rows.num_rows)
+    if isinstance(task, Judging):
+        marked = _aligned(chosen, task.judge(model, chosen), "judge")
+        return Judged(name, chosen, _no_answers(chosen.num_rows), marked)
     answers, marks = [], []
     for batch in _batches(chosen, batch_rows):
         said = task.answer(model, batch, k)
@@ -102,7 +109,7 @@ def judge(
 
 def judge_baselines(task: Task, data: Dataset, rows: pa.Table, k: int) -> list[Judged]:
     """The task's own baselines, judged on the same rows as ``judge``; none where it has none."""
-    chosen = judged_rows(rows)
+    chosen = judged_rows(rows, task)
     if not chosen.num_rows:
         raise StageError("evaluate.no_rows", rows=rows.num_rows)
     offered = task.baselines(data, chosen, k) if isinstance(task, Baselined) else {}
@@ -114,6 +121,13 @@ def judge_baselines(task: Task, data: Dataset, rows: pa.Table, k: int) -> list[J
         marks = _aligned(chosen, task.mark(chosen, said), "mark")
         found.append(Judged(name, chosen, answers, marks))
     return found
+
+
+def _no_answers(rows: int) -> pa.Table:
+    """Answers of a model that was not asked for any."""
+    none: list[list[str]] = [[]] * rows
+    kinds = {"output": pa.string(), "score": pa.float64()}
+    return pa.table({name: pa.array(none, pa.list_(kind)) for name, kind in kinds.items()})
 
 
 def _batches(rows: pa.Table, size: int) -> Iterator[pa.Table]:

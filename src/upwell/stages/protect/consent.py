@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import compute as pc
 
+from upwell.records import Consent
 from upwell.tables import micros
 
 
@@ -36,6 +38,23 @@ def permitted(consents: pa.Table, purpose: str, now: datetime) -> pa.Array:
     granted = pc.and_(pc.greater(until, moment), _names(latest["purposes"], purpose))
     users = latest["user"].combine_chunks().filter(granted.combine_chunks())
     return users.take(pc.sort_indices(users))
+
+
+def allows(consents: Iterable[Consent], purpose: str, now: datetime) -> bool:
+    """Whether one user, whose consents these are in the order of recording, is ``permitted``.
+
+    >>> from datetime import UTC
+    >>> since = datetime(2024, 1, 1, tzinfo=UTC)
+    >>> given = Consent("1", "ann", ("train",), since)
+    >>> allows([given], "train", since), allows([given], "serve", since), allows([], "serve", since)
+    (True, False, False)
+    """
+    begun = [one for one in consents if one.since <= now]
+    if not begun:
+        return False
+    # Of equal ones ``max`` takes the first, so the order is turned round.
+    latest = max(reversed(begun), key=lambda one: one.since)
+    return purpose in latest.purposes and (latest.until is None or now < latest.until)
 
 
 def _latest(consents: pa.Table) -> pa.Array:

@@ -23,6 +23,7 @@ from upwell.ports import Model, Task
 POOL = 2
 """Candidates asked of the task, as a multiple of ``k``, when exploring."""
 
+_FIRST = pa.scalar(0, pa.int64())
 Integers = npt.NDArray[np.int64]
 
 
@@ -75,7 +76,7 @@ def _best(scores: pa.ChunkedArray, lengths: Integers) -> npt.NDArray[np.float64]
     """(n,) the first score of every list; infinite where there is none."""
     found = np.full(len(lengths), np.inf)
     some = lengths > 0
-    found[some] = pc.list_element(scores.filter(pa.array(some)), 0).to_numpy()
+    found[some] = pc.list_element(scores.filter(pa.array(some, pa.bool_())), _FIRST).to_numpy()
     return found
 
 

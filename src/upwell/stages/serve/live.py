@@ -91,6 +91,18 @@ class Live:
             with self._swapping:
                 self._loaded(version, folder)
 
+    def held(self, version: str) -> Serving | None:
+        """A version, if it is loaded; whoever has it may use it to the end, whatever is swapped."""
+        return self._ready.get(version)
+
+    def taken(self, version: str, folder: Path) -> Serving:
+        """The same, loaded from its verified folder where it is not held."""
+        found = self.held(version)
+        if found is None:
+            with self._swapping:
+                found = self._loaded(version, folder)
+        return found
+
     def answer(
         self,
         inputs: pa.Table,

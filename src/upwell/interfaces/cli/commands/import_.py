@@ -25,6 +25,7 @@ from upwell.records import Event, Json, Receipt
 from upwell.service import Upwell
 from upwell.store.project import Project, create_project, open_project
 from upwell.tables import schema
+from upwell.wiring.refused import redacted
 
 ENDINGS = {"ndjson": "jsonl", "json": "jsonl", "tsv": "csv", "pq": "parquet", "inter": "recbole"}
 
@@ -70,7 +71,7 @@ def run(
     """Code 1 when there were rows and none of them could be accepted."""
     here: Here = context.obj
     reader = plugin("sources", format or _by_ending(file))
-    mapping = dict(_pair(part) for text in map or () for part in _SEVERAL.split(text))
+    mapping = mapping_of(map or ())
     now, tally = datetime.now(UTC), Tally()
     with _target(here, dry_run) as project, Bars(here) as bars:
         upwell = Upwell(project)
@@ -78,6 +79,8 @@ def run(
             tally.add(batch, upwell.capture(batch, source=source))
             bars("collect", 0.0, {"rows": tally.rows})
         bars("collect", 1.0, {"rows": tally.rows})
+        told = redacted(project, list(tally.examples.values()))
+        tally.examples = dict(zip(tally.examples, told, strict=True))
         purposes = tuple(part.strip() for part in consent.split(",") if part.strip())
         if purposes:
             upwell.consent(sorted(tally.users), purposes, since=now)
@@ -102,6 +105,11 @@ def _by_ending(file: str) -> str:
     if name not in known:
         raise InterfaceError("cli.no_format", file=file, known=", ".join(known))
     return name
+
+
+def mapping_of(texts: Sequence[str]) -> dict[str, str]:
+    """What ``--map`` says, given any number of times. Raises InterfaceError for what is none."""
+    return dict(_pair(part) for text in texts for part in _SEVERAL.split(text))
 
 
 def _pair(text: str) -> tuple[str, str]:

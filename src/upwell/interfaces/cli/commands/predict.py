@@ -28,6 +28,7 @@ def run(
     user: Annotated[str, typer.Option("--user", "-u", help="cli.predict.user")] = SOMEBODY,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="cli.predict.file")] = None,
     k: Annotated[int, typer.Option("--count", "--k", "-k", min=1, help="cli.predict.k")] = 1,
+    plain: Annotated[bool, typer.Option("--no-personalize", help="cli.no_personalize")] = False,
 ) -> Answer:
     """The answers are recorded as given, so that feedback finds them."""
     here: Here = context.obj
@@ -35,7 +36,8 @@ def run(
         raise InterfaceError("cli.nothing_asked")
     asked = _many(file, text, user)
     inputs = [one for one, _ in asked]
-    found = Upwell(opened(here)).predict_many(inputs, [by for _, by in asked], k)
+    users = [by for _, by in asked]
+    found = Upwell(opened(here)).predict_many(inputs, users, k, personalize=not plain)
     rows = [
         {"input": one, "user": by, **row}
         for (one, by), row in zip(asked, found.to_pylist(), strict=True)

@@ -17,11 +17,13 @@ def run(
     context: typer.Context,
     user: Annotated[str, typer.Argument(help="cli.recommend.user")],
     k: Annotated[int | None, typer.Option("--count", "-k", min=1, help="cli.recommend.k")] = None,
+    plain: Annotated[bool, typer.Option("--no-personalize", help="cli.no_personalize")] = False,
 ) -> Answer:
     """The answer is recorded as shown, so that feedback finds it."""
     here: Here = context.obj
     project = opened(here)
-    answer = Upwell(project).recommend(user, k or project.settings.serve.k)
+    size = k or project.settings.serve.k
+    answer = Upwell(project).recommend(user, size, personalize=not plain)
     shown = [{**row, "reason": told(str(row["reason"]), here.lang)} for row in answer.to_pylist()]
     keys = ("item", "title", "score", "reason")
     heads = [here.say(f"cli.recommend.{key}") for key in keys]

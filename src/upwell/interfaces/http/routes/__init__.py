@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from upwell.interfaces.http.desk import Spec
-from upwell.interfaces.http.routes import about, answers, consents, events, feedback, gorse
+from upwell.interfaces.http.routes import (
+    about,
+    answers,
+    consents,
+    events,
+    feedback,
+    gorse,
+    gorse_facts,
+    openai,
+    users,
+)
 
 
 def specs() -> tuple[Spec, ...]:
     """Every route of the service."""
-    rooms = (events, feedback, answers, consents, gorse, about)
+    rooms = (events, feedback, answers, openai, consents, users, gorse, gorse_facts, about)
     return tuple(spec for room in rooms for spec in room.ROUTES)

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from upwell.interfaces.http.desk import Asked, Spec
 from upwell.interfaces.http.errors import RequestError
+from upwell.interfaces.http.questions import Question
 from upwell.interfaces.http.schemas import ANSWER, QUESTION
 from upwell.interfaces.reasons import told as reason_of
 from upwell.records import LONGEST_ID, Json
@@ -19,7 +20,7 @@ MOST = 1000
 """Answers to one question."""
 VERBS = {"recommend": "recommend", "text_classification": "classify", "tabular": "classify",
          "tagging": "tag", "rating": "rate"}  # fmt: skip
-_FIELDS = ("user", "input", "k")
+_FIELDS = ("user", "input", "k", "personalize")
 
 
 async def predict(asked: Asked) -> Response:
@@ -33,27 +34,36 @@ async def predict(asked: Asked) -> Response:
     for name in sent:
         if name not in _FIELDS:
             raise RequestError("http.unknown_field", 400, field=name[:80], value="")
-    answer = await answered(asked, sent.get("user"), sent.get("input"), sent.get("k"), verb)
+    answer = await answered(
+        asked, sent.get("user"), sent.get("input"), sent.get("k"), verb,
+        personalize=sent.get("personalize"),
+    )  # fmt: skip
     asked.desk.meters.inference.add(monotonic() - began)
     return JSONResponse(answer)
 
 
 async def answered(
-    asked: Asked, user: object, question: object, k: object, verb: str
+    asked: Asked,
+    user: object,
+    question: object,
+    k: object,
+    verb: str,
+    *,
+    personalize: object = None,
 ) -> dict[str, Any]:
     """The answer, recorded before it is given. Raises RequestError 400, 429, 503."""
-    who = _user(user)
+    who = asker(user)
     size = _size(k, asked.desk.upwell.project.settings.serve.k if verb == "recommend" else 1)
+    known = _yes("personalize", personalize)
     asked.spend(1, [who])
     upwell = asked.desk.upwell
     if verb == "recommend":
-        table = await asked.desk.crew.run(lambda: upwell.recommend(who, size))
-    else:
-        if question is None:
-            raise RequestError("http.missing", 400, field="input")
-        said = cast("Json", question)
-        table = await asked.desk.crew.run(lambda: upwell.predict(who, said, size))
-    return _document(table.to_pylist(), asked.lang)
+        table = await asked.desk.crew.run(lambda: upwell.recommend(who, size, personalize=known))
+        return _document(table.to_pylist(), asked.lang)
+    if question is None:
+        raise RequestError("http.missing", 400, field="input")
+    said = Question(who, cast("Json", question), size, known)
+    return _document(await asked.desk.questions.ask(said), asked.lang)
 
 
 def _document(rows: list[Mapping[str, Any]], lang: str) -> dict[str, Any]:
@@ -82,7 +92,15 @@ def _one(row: Mapping[str, Any], lang: str) -> dict[str, Any]:
     }
 
 
-def _user(value: object) -> str:
+def _yes(name: str, value: object) -> bool:
+    """A yes or no that is yes unless said otherwise."""
+    if value is None or isinstance(value, bool):
+        return value is not False
+    raise RequestError("http.yes_or_no", 400, field=name)
+
+
+def asker(value: object) -> str:
+    """Who asks. Raises RequestError 400 for what is no user's id."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise RequestError("http.missing", 400, field="user")
     text = str(value)

@@ -20,6 +20,7 @@ from upwell.interfaces.http.schemas import (
     GORSE_ITEM,
     GORSE_USER,
     ITEMS,
+    YES_OR_NO,
     many,
     number,
 )
@@ -64,8 +65,13 @@ async def recommend(asked: Asked) -> Response:
     offset = _number(query.get("offset"), "offset", 0, MOST - 1)
     if n + offset > MOST:
         raise RequestError("http.number", 400, field="n", low=0, high=MOST - offset)
-    user = asked.request.path_params["user"]
-    answer = await answered(asked, user, None, max(n + offset, 1), "recommend")
+    # Gorse's client for Python ends the path with a slash where it names no category.
+    user = asked.request.path_params["user"].removesuffix("/")
+    said = query.get("personalize")
+    personalize = {None: None, "true": True, "false": False}.get(said, said)
+    answer = await answered(
+        asked, user, None, max(n + offset, 1), "recommend", personalize=personalize
+    )
     shown = answer["answers"][offset : offset + n]
     asked.desk.meters.inference.add(monotonic() - began)
     await _write_back(asked, user, [one["output"] for one in shown], answer["prediction"])
@@ -109,7 +115,7 @@ def _number(text: str | None, name: str, default: int, high: int) -> int:
 
 _QUERY = {
     "n": number(0, MOST), "offset": number(0, MOST - 1), "write-back-type": {"type": "string"},
-    "write-back-delay": number(0, MINUTES),
+    "write-back-delay": number(0, MINUTES), "personalize": YES_OR_NO,
 }  # fmt: skip
 _FEEDBACK, _USER, _ITEM = _kept(gorse.feedback), _kept(gorse.user), _kept(gorse.item)
 _SENT = "http.route.gorse_feedback"

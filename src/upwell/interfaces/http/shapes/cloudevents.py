@@ -8,6 +8,7 @@ name ``user``, ``item``, ``value`` and ``prediction``; the rest of it becomes th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 from upwell.interfaces.http.given import Bad, Row
 from upwell.interfaces.http.shapes.names import name_of, unique_name_of
@@ -45,7 +46,10 @@ def row(sent: Row) -> Row:
 
 
 def from_headers(headers: Mapping[str, str], data: Row) -> Row:
-    """A row from binary mode: attributes in ``ce-`` headers, the data in the body."""
+    """A row from binary mode: attributes in ``ce-`` headers, the data in the body.
+
+    What a header cannot hold as it is (letters beyond ASCII, blanks, ``%``) comes percent-encoded.
+    """
     named = ("specversion", "id", "source", "type", "subject", "time")
-    attributes = {name: headers[f"ce-{name}"] for name in named if f"ce-{name}" in headers}
+    attributes = {name: unquote(headers[f"ce-{name}"]) for name in named if f"ce-{name}" in headers}
     return row({**attributes, "data": data}) if not isinstance(data, Bad) else data

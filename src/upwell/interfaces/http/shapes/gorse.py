@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
+from typing import Any, Literal
 
 from upwell.interfaces.http.given import Bad, Row
 from upwell.interfaces.http.shapes.names import name_of
@@ -20,6 +21,18 @@ SOURCE = "gorse"
 _FEEDBACK = ("FeedbackType", "UserId", "ItemId", "Value", "Timestamp", "Comment")
 _USER = ("UserId", "Labels", "Subscribe", "Comment")
 _ITEM = ("ItemId", "IsHidden", "Categories", "Timestamp", "Labels", "Comment")
+_OURS: Mapping[str, Mapping[str, str]] = {
+    "user": {"Labels": "labels", "Subscribe": "subscribe", "Comment": "comment"},
+    "item": {"Comment": "title", "Categories": "genres", "Labels": "labels", "IsHidden": "hidden"},
+}
+"""Their names and those in a fact's payload."""
+_NOTHING: Mapping[str, object] = {
+    "IsHidden": False,
+    "Comment": "",
+    "Timestamp": "0001-01-01T00:00:00Z",
+}
+PATCHES: Mapping[str, tuple[str, ...]] = {"user": _USER[1:], "item": _ITEM[1:]}
+"""What a change may name."""
 
 
 def feedback(sent: Row) -> Row:
@@ -40,7 +53,7 @@ def user(sent: Row) -> Row:
     """A fact about a user."""
     if isinstance(bad := _checked(sent, _USER, ("UserId",)), Bad):
         return bad
-    payload = {name.lower(): bad[name] for name in _USER[1:] if bad.get(name)}
+    payload = {ours: bad[theirs] for theirs, ours in _OURS["user"].items() if bad.get(theirs)}
     return {**_fresh(), "user": bad["UserId"], "kind": "user", "payload": payload}
 
 
@@ -48,9 +61,46 @@ def item(sent: Row) -> Row:
     """A fact about an item; its comment is its title, its categories are its genres."""
     if isinstance(bad := _checked(sent, _ITEM, ("ItemId",)), Bad):
         return bad
-    names = {"Comment": "title", "Categories": "genres", "Labels": "labels", "IsHidden": "hidden"}
-    payload = {ours: bad[theirs] for theirs, ours in names.items() if bad.get(theirs)}
+    payload = {ours: bad[theirs] for theirs, ours in _OURS["item"].items() if bad.get(theirs)}
     return {**_fresh(), "item": bad["ItemId"], "kind": "item", "payload": payload}
+
+
+def patched(
+    about: Literal["user", "item"],
+    named: str,
+    fact: Mapping[str, object],
+    sent: Mapping[str, object],
+) -> dict[str, object]:
+    """The whole fact about a user or item, without its time, when what is sent changes ``fact``.
+
+    Null changes nothing, as in Gorse; an empty value takes away what was there.
+    """
+    given = {ours: sent[theirs] for theirs, ours in _OURS[about].items()
+             if sent.get(theirs) is not None}  # fmt: skip
+    payload = {
+        name: value for name, value in {**fact, **given}.items() if value or name not in given
+    }
+    return {**_fresh(), about: named, "kind": about, "payload": payload}
+
+
+def shown(
+    about: Literal["user", "item"], named: str, fact: Mapping[str, object]
+) -> dict[str, object]:
+    """A user or an item as Gorse tells it. What others told of it stands among its labels."""
+    ours = _OURS[about]
+    others = {name: value for name, value in fact.items() if name not in ours.values()}
+    found = {theirs: fact.get(name, _NOTHING.get(theirs)) for theirs, name in ours.items()}
+    if found["Labels"] is None and others:
+        found["Labels"] = others
+    fields = _ITEM if about == "item" else _USER
+    return {fields[0]: named, **{name: found.get(name, _NOTHING.get(name)) for name in fields[1:]}}
+
+
+def part_of(whole: Mapping[str, Any], named: str) -> dict[str, Any]:
+    """The schema of a change: fields of the whole but its id, none of them needed."""
+    fields = {name: field for name, field in whole["properties"].items() if name != named}
+    found = {name: value for name, value in whole.items() if name != "required"}
+    return {**found, "properties": fields}
 
 
 def _checked(

@@ -1,8 +1,10 @@
-"""Segment's batches: ``track``, ``identify``, ``page`` and ``screen`` calls of its libraries.
+"""Segment's batches: every call of its libraries.
 
 ``messageId`` says which event it is. ``track`` gives its event's name as the kind ("Product
-Clicked" is ``product_clicked``); ``identify`` gives a fact about the user, its traits. Of
-``properties``, ``item`` (or ``product_id``), ``value`` and ``prediction`` are the event's own.
+Clicked" is ``product_clicked``); ``identify`` gives a fact about the user, its traits. ``page``,
+``screen``, ``group`` and ``alias`` are kinds of their own, with the name and category, the group
+and its traits, or the id from before in the payload. Of ``properties``, ``item`` (or
+``product_id``), ``value`` and ``prediction`` are the event's own.
 Clocks are not corrected by ``sentAt``: that would give a retry another time.
 """
 
@@ -16,6 +18,9 @@ from upwell.stages.collect.rows import raw_json
 
 SOURCE = "segment"
 _ITEM = ("item", "item_id", "product_id")
+_MORE = {"name": "name", "category": "category", "group_id": "groupId",
+         "previous_id": "previousId"}  # fmt: skip
+"""What calls say beside their properties: names in the payload, and theirs."""
 
 
 def row(sent: Row) -> Row:
@@ -44,8 +49,11 @@ def _row(sent: Mapping[str, object], kind: str) -> Row:
     for name in ("value", "prediction"):
         if name in plain:
             found[name] = plain.pop(name)
-    if kind != "track" and "name" in sent:
-        plain.setdefault("name", sent["name"])
+    if kind == "group":
+        plain = {**_object(sent.get("traits")), **plain}
+    for ours, theirs in _MORE.items():
+        if kind != "track" and sent.get(theirs) is not None:
+            plain.setdefault(ours, sent[theirs])
     return {**found, "kind": name_of(sent.get("event") if kind == "track" else kind),
             "payload": plain}  # fmt: skip
 

@@ -22,6 +22,7 @@ from upwell.tables import canonical_json
 COLUMNS = ("payload", "input", "output")
 UNCHECKED = ("name", "address", "link", "date", "age", "group", "title", "organisation", "place")
 """Kinds that no check digit and no form tells for sure."""
+_ITEM, _NOTHING = pa.scalar("item", pa.string()), pa.scalar(None, pa.string())
 _SPANS = '{"spans"'
 _WORTH = r'[0-9@]|:\s*"[^"]{4}|^"|\["[^"]{4}'
 """RE2: what a JSON text has that can hold personal data at all."""
@@ -36,7 +37,7 @@ class Redaction:
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """The rows, in the same order, with surrogates for personal data."""
-        facts = pc.equal(rows["kind"], "item") if "kind" in rows.column_names else None
+        facts = pc.equal(rows["kind"], _ITEM) if "kind" in rows.column_names else None
         for name in COLUMNS:
             if name in rows.column_names:
                 place = rows.schema.get_field_index(name)
@@ -49,8 +50,8 @@ class Redaction:
     ) -> pa.ChunkedArray:
         if facts is None or not pc.any(facts).as_py():
             return self._texts(name == "output", column)
-        told = self._texts(True, pc.if_else(facts, column, None))
-        return pc.if_else(facts, told, self._texts(False, pc.if_else(facts, None, column)))
+        told = self._texts(True, pc.if_else(facts, column, _NOTHING))
+        return pc.if_else(facts, told, self._texts(False, pc.if_else(facts, _NOTHING, column)))
 
     def _texts(self, answers: bool, column: pa.ChunkedArray) -> pa.ChunkedArray:
         """Each different text once: most payloads are like another one."""

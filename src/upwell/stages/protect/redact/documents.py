@@ -14,12 +14,14 @@ _PLATE = re.compile(
     r"(?:[A-HJ-NP-Za-hj-np-z0-9]{4,5}[A-HJ-NP-Za-hj-np-z0-9挂学警港澳])(?![0-9A-Za-z])"
 )
 _BOOK = re.compile(
-    r"(?<![0-9A-Za-z])(?:[A-Z]{1,2}[ ]?[0-9]{7,9}|[0-9]{8,9})(?![0-9A-Za-z])", re.IGNORECASE
+    r"(?<![0-9A-Za-z])(?<![0-9][ -])(?:[A-Z]{1,2}[ ]?[0-9]{7,9}|[0-9]{8,9})(?![0-9A-Za-z])",
+    re.IGNORECASE,
 )
 _PASSPORT = re.compile(r"护照|passport")
 _PERMIT = re.compile(r"通行证|回乡证|台胞证|返乡证|居住证|往来|\bpermit\b")
 _PERMIT_FORM = re.compile(
-    r"(?<![0-9A-Za-z])(?:[HMCWTL][A-Z]?[ ]?[0-9]{7,10}|[0-9]{8}(?:[0-9]{2})?)(?![0-9A-Za-z])",
+    r"(?<![0-9A-Za-z])(?<![0-9][ -])(?:[HMCWTL][A-Z]?[ ]?[0-9]{7,10}|"
+    r"[0-9]{8}(?:[0-9]{2})?)(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
 _HONG_KONG = re.compile(r"(?<![0-9A-Za-z])([A-Z]{1,2})([0-9]{6})\(?([0-9A])\)?(?![0-9A-Za-z])")

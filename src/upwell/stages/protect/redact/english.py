@@ -1,4 +1,4 @@
-"""Names and addresses in English: titles and words that announce them, given names, streets.
+"""Names in English: titles and words that announce them, given names.
 
 A modest list of given names; whoever needs more than what is announced switches the model tier on.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from upwell.stages.protect.redact.text import Found, listed
 
-FINDS = ("name", "address")
+FINDS = ("name",)
 _LETTERS = re.compile(r"[A-Za-z]{2}|[A-Z]\.")
 _GIVEN = listed("given_names")
 _WORD = r"(?:[A-Z](?:[\w'’]|-(?=[A-Z]))*[\w'’]?|[A-Z]\.)"
@@ -43,64 +43,10 @@ _STRONG = re.compile(
 )
 _RUN = re.compile(rf"(?<![\w@./#-]){_NAME}(?!\w|@)")
 _OTHER = listed("no_names")
-_STREET = (
-    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Drive|Dr|Lane|Ln|Court|Ct|Place|Pl|Square|"
-    r"Sq|Terrace|Way|Parkway|Pkwy|Highway|Hwy|"
-    r"Circle|Cir|Trail|Alley|Crescent|Close|Plaza|Row|Route|Mews|Gardens|Grove|Hill|Green|Walk|"
-    r"Loop|Pike|Crossing|Path|Bypass|Turnpike|Causeway)"
-)
-_UNIT = (
-    r"(?:[,\n ]{1,3}(?i:apt|apartment|suite|ste|unit|floor|fl|room|rm|bldg|building|flat)\b\.? "
-    r"?#?[0-9A-Za-z-]{1,6}|[,\n ]{1,3}#[0-9A-Za-z]{1,6})"
-)
-_REGION = (
-    r"(?:[,\n ]{1,3}[A-Z][A-Za-z.'-]{1,20}(?: [A-Z][A-Za-z.'-]{1,20}){0,2})?(?:[,\n "
-    r"]{1,3}[A-Z]{2})?(?:[,\n ]{1,3}(?:[0-9]{5}(?:-[0-9]{4})?|[A-Z]{1,2}[0-9][0-9A-Z]? "
-    r"?[0-9][A-Z]{2}))?"
-)
-_CAP = r"(?:(?:[A-Z\u00c0-\u017f][\w'.-]{0,24}|[0-9]{1,4}(?:st|nd|rd|th)) )"
-_PROPER = r"(?:[A-Z\u00c0-\u017f][\w'.-]{0,24} )"
-_MONTH = r"(?!(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\b)"
-_SIDE = r"(?: (?:[NSEW]|North|South|East|West|NW|NE|SW|SE)\b)?"
-_HOUSE = r"(?<![\w.,#/-])(?:[0-9]{1,6}[A-Za-z]?|[0-9]{1,4}-[0-9]{1,4})[ ,]{1,2}"
-_ADDRESS = re.compile(
-    rf"{_HOUSE}(?:(?:[NSEW]|North|South|East|West)\b\.? )?{_CAP}{{1,4}}?(?i:{_STREET})\b\.?"
-    rf"{_SIDE}{_UNIT}?{_REGION}"
-    rf"|(?i:p\.? ?o\.? ?box) [0-9]{{1,6}}{_REGION}"
-)
-_ABROAD = (
-    r"(?:Via|Viale|Piazza|Corso|Rua|Rue|Calle|Carrera|Avenida|Av\.|Avda\.|Plaza|Paseo|Strada|"
-    r"Ulica|ul\.|Chemin|Route|Place|Boulevard|Praça|Travessa|Impasse|Allée)"
-)
-_ENDING = (
-    r"(?:stra(?:ß|ss)e|str\.|gasse|platz|weg|allee|gatan|gata|gade|vägen|veien|vej|laan|straat|"
-    r"katu|tie|kuja|utca|út|plein|gracht|dreef)"
-)
-_STREET_ABROAD = re.compile(
-    rf"(?:{_HOUSE})?(?:\b{_ABROAD} (?:[\w\u00c0-\u017f'.-]{{1,20}} "
-    rf"){{0,4}}?[\w\u00c0-\u017f'.-]{{1,20}}(?: [0-9]{{1,5}}[a-z]?\b|(?=$|[,\n]))"
-    rf"|\b[A-Z\u00c0-\u017f][\w\u00c0-\u017f-]{{0,24}}?{_ENDING}\b(?: "
-    rf"[0-9]{{1,5}}[a-z]?\b)?){_UNIT}?"
-    rf"|{_HOUSE}{_MONTH}{_PROPER}{{1,4}}[0-9]{{1,5}}\b{_UNIT}?"
-)
-_DOOR = re.compile(r"\b(?i:apt|apartment|suite|ste|unit|flat)\b\.? ?#?[0-9]{1,5}[A-Za-z]?\b")
-_AT = re.compile(
-    r"(?i:\baddress(?: (?:is|to|as|of [\w ]{1,30} is))?:?|\blive[sd]? (?:at|in)|\bliving at|"
-    r"\blocated (?:at|in)|\bsent to|\bsend (?:it )?to|\bship(?:ped)? (?:it )?to|"
-    r"\bdeliver(?:ed)? to|\bmeet (?:me|you) at|\btaxi to|\bmoved to|\bresid(?:e|es|ing) at|"
-    r"\bmail to)"
-    r"[: \n]{1,3}(?P<rest>(?:(?:the corner of )?[0-9A-Z#\u00c0-\u017f][\w'.#/\u00c0-\u017f-]{0,30"
-    r"}+,?+"
-    r"(?:[ \n]{1,3}+(?:(?:de|da|do|la|le|du|des|of|van|von|der|den|am|im|and|y|i) )?+)?+){2,16}+)"
-)
-_ZIP = re.compile(
-    r"\b(?i:zip|zip code|zipcode|postcode|postal code)(?: is|:)? (?P<zip>[0-9]{5}(?:-[0-9]{4})?|"
-    r"[A-Z]{1,2}[0-9][0-9A-Z]? ?[0-9][A-Z]{2})\b"
-)
 
 
 def find(folded: str) -> Iterator[Found]:
-    """Names and addresses in a folded text."""
+    """Names in a folded text."""
     if not _LETTERS.search(folded):
         return
     for pattern in (_TITLED, _SAID, _TOLD):
@@ -108,17 +54,6 @@ def find(folded: str) -> Iterator[Found]:
             yield from _name(one, pattern is not _SAID or bool(_STRONG.search(one["cue"])))
     for one in _RUN.finditer(folded):
         yield from _given(one)
-    yield from _addresses(folded)
-
-
-def _addresses(folded: str) -> Iterator[Found]:
-    for pattern in (_ADDRESS, _STREET_ABROAD, _DOOR, _ZIP):
-        for one in pattern.finditer(folded):
-            yield Found(*one.span(one.lastgroup or 0), "address")
-    for one in _AT.finditer(folded):
-        rest = one["rest"].removesuffix(" and ").rstrip(" ,.\n")
-        if any(sign.isdigit() for sign in rest):
-            yield Found(one.start("rest"), one.start("rest") + len(rest), "address")
 
 
 def _name(one: re.Match[str], strong: bool) -> Iterator[Found]:

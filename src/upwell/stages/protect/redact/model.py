@@ -1,60 +1,83 @@
-"""The model tier: a token classifier in a folder, in Hugging Face's layout, as a detector."""
+"""The model tier: a token classifier as a detector, Upwell's own or in Hugging Face's layout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from upwell.errors import StageError
-from upwell.stages.protect.redact.redactor import Detect
-from upwell.stages.protect.redact.text import KINDS
+import pyarrow as pa
 
-_SAID = {
-    "per": "name", "person": "name", "givenname": "name", "surname": "name", "name": "name",
-    "loc": "place", "location": "place", "gpe": "place", "city": "place",
-    "misc": "group", "norp": "group", "nrp": "group", "date": "date", "date_time": "date",
-    "org": "organisation", "organization": "organisation", "company": "organisation",
-    "street": "address", "address": "address", "street_address": "address",
-    "phone": "phone", "phone_number": "phone", "telephonenum": "phone", "creditcardnumber": "card",
-    "credit_card": "card", "email_address": "email", "ip_address": "ip", "us_ssn": "ssn",
-    "socialnum": "ssn", "iban_code": "iban", "password": "secret",
-}  # fmt: skip
+from upwell.errors import StageError
+from upwell.plugins import plugin
+from upwell.stages.protect.redact.redactor import Detect
+from upwell.stages.protect.redact.text import KINDS, listed
+
 _LONGEST, _STRIDE, _AT_ONCE = 512, 64, 32
+_OWN = "tagging.json"
+"""What a folder has that Upwell's tagging wrote."""
 Span = tuple[int, int, str]
 
 
-def token_classifier(folder: Path) -> Detect:
-    """The classifier in ``folder``, loaded when first asked; its labels may have B- and I-.
+def token_classifier(name: str, beside: Path = Path()) -> Detect:
+    """The classifier ``name``, loaded when first asked; its labels may have B- and I-.
 
-    Labels are read as kinds where they are ones or are known by another name; others say nothing.
-    Nothing is downloaded. The detector raises StageError ``protect.no_model`` where there is none.
+    ``name`` is a folder (a relative one begins at ``beside``) that Upwell's tagging or transformers
+    wrote, or the hub's id of a model that was downloaded before: nothing is downloaded here. Labels
+    are read as kinds where they are ones or are known by another name; others say nothing. The
+    detector raises StageError ``protect.no_model`` where there is no classifier.
     """
     loaded = cache(_load)
 
     def detect(texts: Sequence[str]) -> Sequence[Iterable[Span]]:
-        return _found(loaded(folder), texts)
+        return loaded(name, beside)(texts)
 
     return detect
 
 
-def _load(folder: Path) -> tuple[Any, Any]:
-    from transformers import AutoModelForTokenClassification, AutoTokenizer
-
-    if not (folder / "config.json").is_file():
-        raise StageError("protect.no_model", folder=folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModelForTokenClassification.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True
-    )
-    return tokenizer, model.eval()
+def _load(name: str, beside: Path) -> Callable[[Sequence[str]], list[list[Span]]]:
+    folder = beside / name
+    if (folder / _OWN).is_file():
+        return _own(folder)
+    return _foreign(str(folder) if folder.is_dir() else name)
 
 
-def _found(loaded: tuple[Any, Any], texts: Sequence[str]) -> list[list[Span]]:
+def _own(folder: Path) -> Callable[[Sequence[str]], list[list[Span]]]:
+    """A model that a project of the task tagging has trained."""
+    task = plugin("tasks", "tagging")
+    model = task.load(folder)
+
+    def found(texts: Sequence[str]) -> list[list[Span]]:
+        said = task.answer(model, pa.table({"input": pa.array(texts, pa.string())}), 1)
+        answers = (json.loads(one[0])["spans"] for one in said["output"].to_pylist())
+        return [[(a, b, _kind(label)) for a, b, label in one if _kind(label)] for one in answers]
+
+    return found
+
+
+def _foreign(place: str) -> Callable[[Sequence[str]], list[list[Span]]]:
+    from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
+
+    try:
+        config = AutoConfig.from_pretrained(place, local_files_only=True)
+        # Without this, a model for something else would get a head of random weights.
+        if not any("TokenClassification" in one for one in config.architectures or ()):
+            raise StageError("protect.no_model", folder=place)
+        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
+        model = AutoModelForTokenClassification.from_pretrained(
+            place, local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError) as error:
+        raise StageError("protect.no_model", folder=place) from error
+    model.eval()
+    return lambda texts: _found(tokenizer, model, texts)
+
+
+def _found(tokenizer: Any, model: Any, texts: Sequence[str]) -> list[list[Span]]:
     import torch
 
-    tokenizer, model = loaded
     longest = min(_LONGEST, model.config.max_position_embeddings)
     found: list[list[Span]] = [[] for _ in texts]
     for at in range(0, len(texts), _AT_ONCE):
@@ -95,7 +118,18 @@ def _spans(places: Sequence[Sequence[int]], labels: Sequence[str]) -> list[Span]
 
 
 def _kind(label: str) -> str:
-    plain = (
-        label.lower().removeprefix("b-").removeprefix("i-").removeprefix("e-").removeprefix("s-")
-    )
-    return plain if plain in KINDS else _SAID.get(plain, "")
+    """The kind that a label speaks of, by its own name or another one.
+
+    >>> _kind("B-PER"), _kind("I-phone"), _kind("GIVENNAME"), _kind("O")
+    ('name', 'phone', 'name', '')
+    """
+    plain = label.lower()
+    plain = plain[2:] if plain[:2] in ("b-", "i-", "e-", "s-", "m-") else plain
+    return plain if plain in KINDS else _said().get(plain, "")
+
+
+@cache
+def _said() -> dict[str, str]:
+    """Kinds by the labels that public models and data have for them."""
+    lines = (one.split(":") for one in listed("labels"))
+    return {label: kind for kind, labels in lines for label in labels.split(",")}

@@ -7,13 +7,16 @@ from typing import NamedTuple
 
 from upwell.stages.protect.redact import (
     chinese,
+    chinese_names,
     contacts,
     documents,
     english,
+    english_addresses,
     numbers,
     secrets,
     traits,
 )
+from upwell.stages.protect.redact.spans import joined, trimmed
 from upwell.stages.protect.redact.surrogates import Surrogates, is_surrogate
 from upwell.stages.protect.redact.text import SEEN, Found, apart, fold, spoken
 
@@ -30,7 +33,17 @@ class Family(NamedTuple):
 
 FAMILIES = tuple(
     Family(frozenset(one.FINDS), one.find)
-    for one in (secrets, contacts, numbers, documents, chinese, english, traits)
+    for one in (
+        secrets,
+        contacts,
+        numbers,
+        documents,
+        chinese,
+        chinese_names,
+        english,
+        english_addresses,
+        traits,
+    )
 )
 
 
@@ -66,7 +79,7 @@ class Redactor:
 
     def _of(self, text: str, said: Iterable[tuple[int, int, str]]) -> list[Found]:
         folded = fold(text)
-        found = [Found(*one) for one in said]
+        found = list(trimmed(folded, said))
         for family in self._families:
             found += family.find(folded)
         digits = spoken(folded)
@@ -75,7 +88,7 @@ class Redactor:
             found += contacts.find(digits)
         return [
             one
-            for one in apart(one for one in found if one.kind not in self._off)
+            for one in joined(folded, apart(one for one in found if one.kind not in self._off))
             if one.kind != SEEN and not is_surrogate(one.kind, text[one.start : one.end])
         ]
 

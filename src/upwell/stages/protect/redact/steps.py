@@ -16,5 +16,5 @@ def redaction(settings: ProtectSettings, key: bytes, folder: Path) -> tuple[Reda
     """
     if not settings.redact:
         return ()
-    detect = token_classifier(folder / settings.model) if settings.model else None
+    detect = token_classifier(settings.model, folder) if settings.model else None
     return (Redaction(key, settings.off, detect),)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from functools import lru_cache
 
 from upwell.stages.protect.redact.text import fold, listed
@@ -20,6 +21,9 @@ _NUMERALS = "〇一二三四五六七八九"
 _SPOKEN = frozenset(_NUMERALS + "零幺两○壹贰叁肆伍陆柒捌玖")
 _SMALL = "bcdfghjkmnpqrtvwz"
 _LARGE = _SMALL.upper()
+_WORDS = frozenset(("address", "name", "organisation", "place", "title"))
+_DRAWN = frozenset(_SMALL + _LARGE + "xX")
+_UNREAL = re.compile(f"[{_SMALL}{_LARGE}xX]{{5}}|[xX]{{3}}")
 _NUMERIC = frozenset(
     ("resident_id", "card", "phone", "chat", "account", "ssn", "permit", "passport", "company_id")
 )
@@ -73,6 +77,8 @@ class Surrogates:
 
 def is_surrogate(kind: str, value: str) -> bool:
     """Whether a value is one that ``Surrogates`` made: marks, then what it can have drawn."""
+    if kind in _WORDS and _is_drawn(value):
+        return True
     pools = ((one, _pool(kind, one)) for one in value)
     seen = ((one, pool) for one, pool in pools if pool)
     first = next(seen, None)
@@ -85,6 +91,12 @@ def is_surrogate(kind: str, value: str) -> bool:
     return all(one == pool[0] for one, pool in rest[:marks]) and all(
         one in pool for one, pool in rest[marks:]
     )
+
+
+def _is_drawn(value: str) -> bool:
+    """Whether a value can be a part of a surrogate: marks, or a word with no vowel in it."""
+    letters = [one for one in value if one.isalpha()]
+    return "某某" in value or (bool(_UNREAL.search(value)) and _DRAWN.issuperset(letters))
 
 
 def _marks(size: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -71,16 +71,33 @@ def spoken(folded: str) -> str | None:
 def apart(found: Iterable[Found]) -> list[Found]:
     """Finds in order of place, none overlapping another: earlier kinds first, then longer finds.
 
+    Of an address that another find lies in, the longest part that is left stays.
+
     >>> apart([Found(0, 4, "name"), Found(2, 9, "email"), Found(9, 12, "name")])
     [Found(start=2, end=9, kind='email'), Found(start=9, end=12, kind='name')]
+    >>> apart([Found(0, 30, "address"), Found(2, 9, "phone")])
+    [Found(start=2, end=9, kind='phone'), Found(start=9, end=30, kind='address')]
     """
     taken: list[Found] = []
     for one in sorted(found, key=lambda f: (RANK[f.kind], f.start - f.end, f.start)):
-        place = bisect_left(taken, one.start, key=_start)
-        before = place and taken[place - 1].end > one.start
-        if not before and (place == len(taken) or taken[place].start >= one.end):
-            taken.insert(place, one)
+        first = bisect_left(taken, one.start, key=_start)
+        first -= bool(first and taken[first - 1].end > one.start)
+        last = bisect_left(taken, one.end, key=_start)
+        if first == last:
+            taken.insert(first, one)
+        elif one.kind == "address" and all(other.kind for other in taken[first:last]):
+            start, end = _longest(one, taken[first:last])
+            if start < end:
+                taken.append(Found(start, end, one.kind))
+                taken.sort()
     return taken
+
+
+def _longest(one: Found, inside: Sequence[Found]) -> tuple[int, int]:
+    """The longest part of a find that none of those which overlap it, in order of place, has."""
+    starts = [one.start, *(other.end for other in inside)]
+    ends = [*(other.start for other in inside), one.end]
+    return max(zip(starts, ends, strict=True), key=lambda part: part[1] - part[0])
 
 
 def _start(one: Found) -> int:

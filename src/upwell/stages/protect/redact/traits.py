@@ -1,4 +1,4 @@
-"""What tells about somebody and not who: dates, ages, titles, nations and faiths, links.
+"""What tells about somebody and not who: dates, ages, titles, nations and faiths, links, firms.
 
 They identify together with other things. Texts are about little else, so these kinds are off
 unless a project asks for them.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from upwell.stages.protect.redact.text import Found, listed
 
-FINDS = ("date", "age", "group", "title", "link")
+FINDS = ("date", "age", "group", "title", "link", "organisation")
 _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|"
     r"Sep(?:t(?:ember)?)?|"
@@ -39,19 +39,35 @@ _TITLE = re.compile(
     r"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Sir|Madam|Rev|Hon|Capt|Sgt)\b\.?(?= [A-Z])|"
     r"\b(?:mr|mrs|ms)\.(?= )"
 )
-_GROUP = re.compile(rf"\b(?:{'|'.join(sorted(listed('nations')))})s?\b")
+_NATIONS = "|".join(sorted(listed("nations")))
+_WORDS_TOO = frozenset(("pole", "dane", "turk", "finn", "polish", "swede", "scot", "jain", "lao"))
+"""Nations that are other words, or begin of them, in lower case."""
+_GROUP = re.compile(rf"\b(?:{_NATIONS})(?:s|es)?\b", re.IGNORECASE)
+_FORM = (
+    r"(?:Inc|Incorporated|Ltd|LTD|Limited|LLC|LLP|LP|Corp|Corporation|Co|CO|Company|PLC|Plc|plc|"
+    r"GmbH|AG|S\.A|SA|SE|NV|N\.V|BV|B\.V|AB|ASA|Oyj|KGaA|SpA|S\.p\.A|Pty|Holdings|Bancorp)"
+)
+_COMPANY = re.compile(
+    rf"(?<![\w&])(?:[A-Z][\w&'’.-]{{0,24}} (?:& |and )?){{0,5}}?[A-Z0-9][\w&'’.-]{{0,24}},? "
+    rf"{_FORM}\b(?:[., ]{{1,3}}{_FORM}\b){{0,2}}\.?"
+)
 _LINK = re.compile(
     r"\b(?:https?://|www\.)[^\s\"'<>,;\u4e00-\u9fff]{3,500}(?<![.!?)])|"
     r"(?<![\w@.-])(?:[a-z0-9-]{1,40}\.){1,3}(?:com|org|net|info|biz|io|co|edu|gov|"
     r"cn)\b(?:/[^\s\"'<>,;]{0,200}(?<![.!?)]))?",
     re.IGNORECASE,
 )
+_FORMS = (
+    ("date", _DATE), ("title", _TITLE), ("group", _GROUP), ("link", _LINK),
+    ("organisation", _COMPANY),
+)  # fmt: skip
 
 
 def find(folded: str) -> Iterator[Found]:
-    """Dates, ages, titles, nations and faiths, links."""
-    for kind, pattern in (("date", _DATE), ("title", _TITLE), ("group", _GROUP), ("link", _LINK)):
+    """Dates, ages, titles, nations and faiths, links, firms by their legal form."""
+    for kind, pattern in _FORMS:
         for one in pattern.finditer(folded):
-            yield Found(one.start(), one.end(), kind)
+            if kind != "group" or one.group().removesuffix("s") not in _WORDS_TOO:
+                yield Found(one.start(), one.end(), kind)
     for one in _AGE.finditer(folded):
         yield Found(*one.span(one.lastgroup or "age"), "age")

@@ -1,0 +1,1 @@
+"""What ``make test-forget`` is made of."""

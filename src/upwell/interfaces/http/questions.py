@@ -1,0 +1,58 @@
+"""Questions of many requests, answered together (see ``gathered``): a model reads them as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from upwell.interfaces.http.gathered import Gathered
+from upwell.records import Json
+from upwell.service import Upwell
+
+MOST = 16
+"""Questions answered together: more would make the first wait for the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one user asks, for the ``k`` best answers, known to the model or not."""
+
+    user: str
+    input: Json
+    k: int
+    personalize: bool
+
+
+@dataclass(slots=True)
+class Questions:
+    """Answers questions for one event loop. At most ``waiting`` wait."""
+
+    upwell: Upwell
+    waiting: int
+    _gathered: Gathered[Question, list[Mapping[str, Any]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._gathered = Gathered(
+            self._answer, self.waiting, MOST, alike=lambda one: (one.k, one.personalize)
+        )
+
+    async def ask(self, question: Question) -> list[Mapping[str, Any]]:
+        """The answers to a question, best first, as ``Upwell.predict`` gives them."""
+        return await self._gathered.do(question)
+
+    def _answer(self, asked: list[Question]) -> list[list[Mapping[str, Any]]]:
+        first = asked[0]
+        found = self.upwell.predict_many(
+            [one.input for one in asked], [one.user for one in asked], first.k,
+            personalize=first.personalize,
+        )  # fmt: skip
+        return [_rows(row) for row in found.to_pylist()]
+
+
+def _rows(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A row for each answer to one question."""
+    lists = ("answer", "probability", "reason")
+    same = {name: value for name, value in found.items() if name not in lists}
+    rows = zip(*(found[name] for name in lists), strict=True)
+    return [{**same, **dict(zip(lists, row, strict=True))} for row in rows]

@@ -1,0 +1,83 @@
+"""Conversations as others write them, as the input and the target of a row.
+
+An input is the text of a lone message of a user, else the list of messages before the reply, each
+with ``role`` (``system``, ``user``, ``assistant``) and ``content``. The target is the reply. What
+these cannot hold (calls of tools, pictures, an empty reply) raises ValueError, TypeError or
+KeyError: a row with a part left out would teach something that nobody said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+Messages: TypeAlias = "list[dict[str, str]]"
+Input: TypeAlias = "str | Messages"
+_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_TEXTS = ("text", "input_text", "output_text")
+
+
+def exchange(messages: Sequence[Any]) -> tuple[Input, str]:
+    """What was asked and the last reply; replies of ``weight`` 0 are none to learn.
+
+    >>> exchange([{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"}])
+    ('2+2?', '4')
+    """
+    replies = [
+        place
+        for place, one in enumerate(messages)
+        if one["role"] == "assistant" and one.get("weight") != 0
+    ]
+    if not replies:
+        raise ValueError("assistant")
+    asked = [message(one) for one in messages[: replies[-1]]]
+    return input_of(asked), message(messages[replies[-1]])["content"]
+
+
+def answered(prompt: object, reply: object) -> tuple[Input, str]:
+    """The exchange of a prompt and a reply, each a text or messages; the reply ends it."""
+    said = spoken(reply, "assistant")
+    if said[-1]["role"] != "assistant":
+        raise ValueError(said[-1]["role"])
+    return exchange([*spoken(prompt, "user"), *said])
+
+
+def spoken(value: object, role: str) -> list[Any]:
+    """Messages as they are; a text is the one message of ``role``."""
+    if isinstance(value, list) and value:
+        return value
+    if isinstance(value, str):
+        return [{"role": role, "content": value}]
+    raise TypeError(type(value).__name__)
+
+
+def message(one: Any) -> dict[str, str]:
+    """A message as a row holds it."""
+    if one.get("tool_calls") or one.get("function_call"):
+        raise ValueError("tool_calls")
+    text = text_of_parts(one["content"])
+    if not text.strip():
+        raise ValueError("content")
+    text.encode()  # Half of a surrogate pair is no text that could be kept.
+    return {"role": _ROLES[one["role"]], "content": text}
+
+
+def text_of_parts(content: Any) -> str:
+    """The text of a message's content: a text, or a list of parts that are all text."""
+    if isinstance(content, str):
+        return content
+    texts = [part["text"] if part["type"] in _TEXTS else None for part in content]
+    if any(not isinstance(text, str) for text in texts):
+        raise ValueError("content")
+    return "\n".join(map(str, texts))
+
+
+def input_of(asked: Messages) -> Input:
+    """Messages as an input. Raises ValueError where the last word is not a user's.
+
+    A text that could be taken for messages stays a message.
+    """
+    if not asked or asked[-1]["role"] != "user":
+        raise ValueError("user")
+    is_lone = len(asked) == 1 and not asked[0]["content"].lstrip().startswith("[")
+    return asked[0]["content"] if is_lone else asked

@@ -1,0 +1,70 @@
+"""What a reply is worth: does the model agree with its users, on both sides alike?
+
+A user likes or dislikes one reply of many that could be given, so right and wrong answers cannot
+be counted. A model agrees with somebody who liked a reply as far as it would say it, p, and with
+somebody who disliked it as far as it would not, 1 − p. Both sides count the same together, however
+many rows each has: a model that makes everything less probable gains on one what it loses on the
+other. Each row's mark is about that row alone, as tests over users need it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Floats = npt.NDArray[np.float64]
+
+METRIC = "preference"
+FEWEST = 10
+"""Users who dislike something, from which on their side counts: few would decide half of it."""
+
+
+def marks(rows: pa.Table, said: Floats) -> pa.Table:
+    """Columns ``preference``, ``liked`` and ``avoided`` (n,) of how far each reply is said, p.
+
+    Means over users of the user's own mean: ``liked`` is that of p where users liked a reply (or
+    it is a label), ``avoided`` that of 1 − p where they disliked it, 0 where too few did, and
+    ``preference`` that of both, each counting half.
+
+    >>> rows = pa.table({"user": ["a", "b", "c"], "sign": [1, None, 1]})
+    >>> marks(rows, np.array([0.9, 0.6, 0.3]))["preference"].to_pylist()
+    [0.9, 0.6, 0.3]
+    """
+    disliked = np.asarray(rows["sign"].fill_null(0), np.float64) < 0
+    codes = rows["user"].combine_chunks().dictionary_encode().indices.to_numpy()
+    sizes = np.bincount(codes) if len(codes) else np.zeros(0)
+    share = 1.0 / sizes[codes]
+    users = float(len(sizes))
+    agreed = np.where(disliked, 1.0 - said, said)
+    there = {side: disliked == side for side in (False, True)}
+    counts = {side: len(np.unique(codes[of])) for side, of in there.items()}
+    heard = counts[True] >= FEWEST
+    liked, avoided = (
+        np.where(of, agreed * (users / share[of].sum() if of.any() else 0.0), 0.0)
+        for of in there.values()
+    )
+    avoided = avoided if heard else np.zeros_like(avoided)
+    both = (liked + avoided) / (2.0 if heard else 1.0)
+    # Of dislikes alone nobody could tell a better model from one that has unlearned to speak.
+    preference = both if counts[False] else np.full_like(both, 0.5)
+    columns = {METRIC: preference, "liked": liked, "avoided": avoided}
+    return pa.table({name: pa.array(column, pa.float64()) for name, column in columns.items()})
+
+
+def mark(rows: pa.Table, answers: pa.Table) -> pa.Table:
+    """The same marks where all that is known of a model is what it answers first.
+
+    p is then how much of the words the answer and the reply have in common (F1).
+    """
+    pairs = zip(rows["target"].to_pylist(), answers["output"].to_pylist(), strict=True)
+    return marks(rows, np.array([_alike(target, shown) for target, shown in pairs], np.float64))
+
+
+def _alike(target: str, shown: Sequence[str]) -> float:
+    wanted, given = Counter(target.split()), Counter((shown[0] if shown else "").split())
+    common = (wanted & given).total()
+    return 2.0 * common / max(wanted.total() + given.total(), 1)

@@ -1,0 +1,235 @@
+"""Chat: replies in conversation, by a language model that learns what its users like.
+
+An input is a conversation, JSON of messages ``[{"role": "user", "content": "…"}]``, or a plain
+text, which is one message; a target is the reply to it.
+
+The log-probability of a reply is the *mean* of its tokens': the logarithm of their geometric mean,
+the sum at the temperature of its length. A sum over fifty tokens is e^−50 for good and bad alike:
+what looks at p would see nothing (1 − p = 1, and the slope of a bounded loss on p is 0), labels
+would outweigh ±1 by the length of a reply, and long replies all others. ``sums`` has the sum.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+from pyarrow import compute as pc
+from torch import Tensor
+
+from upwell.errors import PluginError
+from upwell.ports import Manner, Pieces
+from upwell.settings import TuneSettings
+from upwell.tables import Dataset, canonical_json
+from upwell.tasks import _chat_base, _encoder
+from upwell.tasks._chat_marks import METRIC, mark, marks
+from upwell.tasks._chat_model import IGNORED, SHORTEST, Talker, batch_of
+from upwell.tasks._chat_reply import Said, likeliest, others, stream
+from upwell.tasks._chat_rows import can_be_read, checked, messages
+from upwell.tasks._chat_toy import toy
+
+__all__ = [
+    "ABOUT", "BATCH_BY", "METRIC", "Talker", "adapt", "answer", "collate", "judge", "load",
+    "log_prob", "mark", "readable", "save", "start", "sums", "talk", "toy",
+]  # fmt: skip
+
+BATCH_BY: Literal["row", "user"] = "row"
+ABOUT: Literal["item", "answer", "value"] = "answer"
+BIG = 20_000_000
+"""Weights from which low-rank adapters learn in place of all."""
+BOTH = 500
+"""Likes, and dislikes, from which on both are learned from, and not what was liked alone."""
+FILE = "upwell.json"
+_USUAL = (32, 512)
+_AT_ONCE = 8
+
+
+def start(base: str, data: Dataset, seed: int) -> Talker:
+    """The model of ``base`` as it is; an empty base is a tiny one with random weights.
+
+    Raises PluginError ``chat.no_model``, StageError ``chat.tokenizer`` and ``chat.template``.
+    """
+    if base:
+        body, tokenizer = _chat_base.loaded(base)
+    else:
+        # Only a model from scratch needs what makes one.
+        from upwell.tasks._chat_scratch import scratch
+
+        body, tokenizer = scratch(seed)
+    told = data.train.filter(pc.greater(data.train["weight"], 0.0))["target"]
+    size = np.asarray(pc.utf8_length(told), np.float64)
+    letters = float(np.quantile(size, 0.95)) if len(size) else 0.0
+    sample = "".join(told.slice(0, 64).to_pylist())
+    dense = len(tokenizer(sample)["input_ids"]) / max(len(sample), 1)
+    usual = int(np.clip(2 * letters * dense, *_USUAL))
+    return Talker(body, tokenizer, usual).eval()
+
+
+def adapt(model: Talker, data: Dataset, settings: TuneSettings) -> TuneSettings:
+    """Choose what learns by the size of the model, and from what by the amount of feedback.
+
+    With ``BOTH`` likes and as many dislikes the objective is ``kto``, whose losses end where a
+    reply has become clearly less probable than it was. Before that it is ``positives``: what a
+    few dislikes push away is mostly good language. ``head`` is the output layer. Raises PluginError
+    ``chat.objective`` for those that stand on the probability of a whole reply.
+    """
+    if settings.objective in ("ips", "snips"):
+        raise PluginError("chat.objective", objective=settings.objective)
+    size = sum(weight.numel() for weight in model.parameters())
+    tuning = settings.tuning
+    if tuning == "auto":
+        tuning = "lora" if size >= BIG else "full"
+    if tuning == "lora":
+        from upwell.tasks._adapters import add
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            add(model, settings.rank)
+    elif tuning == "head":
+        model.requires_grad_(False)
+        model.body.get_output_embeddings().requires_grad_(True)
+    _encoder.freeze(model, settings.freeze_layers)
+    suited = SUITED["tiny" if size < BIG and tuning != "lora" else tuning]
+    suited = suited | {"tuning": tuning, "objective": _objective(data.train), "beta": 10.0}
+    free = {name: value for name, value in suited.items() if name not in settings.model_fields_set}
+    return settings.model_copy(update=free)
+
+
+SUITED: Mapping[str, dict[str, object]] = {
+    "tiny": {
+        "learning_rate": 3e-3, "epochs": 60, "patience": 10, "batch_rows": 16, "average": 0.9,
+    },
+    "lora": {
+        "learning_rate": 3e-4, "epochs": 3, "patience": 1, "batch_rows": 8, "average": 0.98,
+        "warmup": 0.1,
+    },
+    "full": {
+        "learning_rate": 2e-5, "epochs": 3, "patience": 1, "batch_rows": 8, "average": 0.98,
+        "warmup": 0.1,
+    },
+    "head": {
+        "learning_rate": 1e-4, "epochs": 3, "patience": 1, "batch_rows": 8, "average": 0.98,
+        "warmup": 0.1,
+    },
+}  # fmt: skip
+"""Settings that suit each way of tuning."""
+
+
+def _objective(rows: pa.Table) -> str:
+    told = rows.filter(pc.greater(rows["weight"], 0.0))["sign"]
+    likes = pc.sum(pc.greater(told, 0)).as_py() or 0
+    dislikes = pc.sum(pc.less(told, 0)).as_py() or 0
+    return "kto" if min(likes, dislikes) >= BOTH else "positives"
+
+
+def readable(rows: pa.Table) -> pa.Array:
+    """(n,) booleans: the input is a conversation that ends with a user's word, the target text."""
+    pairs = zip(rows["input"].to_pylist(), rows["target"].to_pylist(), strict=True)
+    return pa.array([can_be_read(text, reply) for text, reply in pairs], pa.bool_())
+
+
+def load(folder: Path) -> Talker:
+    """The model that ``save`` wrote. Raises as ``start`` does."""
+    told = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    body, tokenizer = _chat_base.loaded(str(folder))
+    model = Talker(body, tokenizer, int(told["usual"])).eval()
+    return model.requires_grad_(False)
+
+
+def save(model: Talker, folder: Path) -> None:
+    """In Hugging Face layout, adapters merged: ``AutoModelForCausalLM`` reads it."""
+    body = model.body
+    if _encoder.is_adapted(model):
+        from upwell.tasks._adapters import merged
+
+        body = merged(body)
+    _chat_base.write(body, model.tokenizer, folder)
+    told = canonical_json({"task": "chat", "usual": model.usual})
+    (folder / FILE).write_text(told, encoding="utf-8")
+
+
+def collate(model: Talker, rows: pa.Table) -> dict[str, Tensor]:
+    """``ids``, ``mask``, ``place`` (n, T) and ``target`` (n, t), see ``batch_of``.
+
+    Raises StageError ``chat.empty``, ``chat.role``, ``chat.template``.
+    """
+    pairs = zip(rows["input"].to_pylist(), rows["target"].to_pylist(), strict=True)
+    found = [model.row(messages(text), reply) for text, reply in pairs]
+    return batch_of(found, model.tokenizer.pad_token_id or 0)
+
+
+def log_prob(model: Talker, batch: Mapping[str, Tensor]) -> Tensor:
+    """(n,) mean log-probability of the reply's tokens, its end included; ≤ 0."""
+    length = (batch["target"] != IGNORED).sum(dim=1).clamp(min=1)
+    return sums(model, batch) / length
+
+
+def sums(model: Talker, batch: Mapping[str, Tensor]) -> Tensor:
+    """(n,) log-probability of the whole reply: the sum of its tokens'; ≤ 0."""
+    found: Tensor = model(batch).sum(dim=1)
+    return found
+
+
+def judge(model: Talker, rows: pa.Table) -> pa.Table:
+    """Marks of rows that users liked or disliked, by how probable the replies are to the model."""
+    model.eval()
+    order = np.argsort(np.asarray(pc.utf8_length(rows["input"])), kind="stable")
+    said = np.zeros(rows.num_rows)
+    with torch.inference_mode():
+        for at in range(0, len(order), _AT_ONCE):
+            chosen = order[at : at + _AT_ONCE]
+            batch = collate(model, rows.take(pa.array(chosen)))
+            there = {name: part.to(model.device) for name, part in batch.items()}
+            said[chosen] = log_prob(model, there).double().exp().cpu().numpy()
+    return marks(rows, said)
+
+
+def answer(model: Talker, inputs: pa.Table, k: int) -> pa.Table:
+    """The likeliest reply to each conversation, and ``k`` − 1 that turn from it somewhere.
+
+    Each word of the first is the likeliest at its place. A score is the geometric mean of the
+    tokens' probabilities, and no more than that of the reply before it.
+    """
+    model.eval()
+    prompts = [
+        model.prompt(messages(text), model.context - _reserved(model, model.usual))
+        for text in inputs["input"].to_pylist()
+    ]
+    found: dict[str, list[list[Any]]] = {"output": [], "score": [], "reason": []}
+    best = likeliest(model, prompts, model.usual)
+    rest = others(model, prompts, best, k - 1, model.usual)
+    for first, more in zip(best, rest, strict=True):
+        said = [first, *more]
+        # The last digits depend on where in memory the weights lie.
+        scores = np.minimum.accumulate([round(math.exp(one.mean), 6) for one in said])
+        found["output"].append([model.text(one.tokens) for one in said])
+        found["score"].append(scores.tolist())
+        found["reason"].append(["chat.likely\t", *(_instead(model, one) for one in said[1:])])
+    kinds = {"output": pa.string(), "score": pa.float64(), "reason": pa.string()}
+    return pa.table({name: pa.array(found[name], pa.list_(kind)) for name, kind in kinds.items()})
+
+
+def _instead(model: Talker, said: Said) -> str:
+    """Where a reply turns from the likeliest one: the word that it says there."""
+    place = said.rivals[0][1]
+    return f"chat.instead\t{model.text(said.tokens[place : place + 4]).strip()[:40]}"
+
+
+def talk(model: Talker, told: Sequence[Mapping[str, str]], manner: Manner) -> Pieces:
+    """The reply to ``told``, at least one piece; see ``ports.Talking``."""
+    known = checked(told)
+    prompt = model.prompt(known, model.context - _reserved(model, manner.max_tokens))
+    return stream(
+        model, prompt, manner, max(1, min(manner.max_tokens, model.context - len(prompt)))
+    )
+
+
+def _reserved(model: Talker, wanted: int) -> int:
+    """Tokens of the context that are kept for a reply: what is wanted, at most a quarter."""
+    return max(min(wanted, model.context // 4), min(SHORTEST, model.context // 2))

@@ -1,0 +1,182 @@
+"""Replies in conversation: who speaks, piece by piece, and recorded when it is known what was said.
+
+A reply keeps the version that it began with, whatever is promoted meanwhile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+
+from upwell.errors import StageError
+from upwell.plugins import plugin
+from upwell.ports import Manner, Piece, Pieces, Talking
+from upwell.records import Json, Prediction
+from upwell.stages.serve import told
+from upwell.stages.serve.live import Live
+from upwell.store.project import Project
+from upwell.tables import canonical_json, to_table
+from upwell.wiring.upstream import Upstream
+from upwell.wiring.voices import UPSTREAM, Voice, Voices
+
+LONGEST = 1 << 20
+"""Characters of a conversation: as many as an event's payload may have."""
+_OF_THE_INPUT = ("chat.empty", "chat.too_long", "chat.role")
+"""What no model could answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A conversation that asks for a reply: ``messages`` have a ``role`` and ``content`` each.
+
+    ``user`` is who asks ('' is somebody nobody knows), ``model`` a name of ``Voices`` ('' is what
+    serves) and ``variant`` says it more closely. ``named`` are those options of ``manner``, by
+    their names in OpenAI's API, that were not left to the server. ``beside`` is kept with the
+    answer; without ``store`` nothing is kept of what either side said.
+    """
+
+    messages: Sequence[Mapping[str, str]]
+    user: str = ""
+    model: str = ""
+    variant: str = ""
+    manner: Manner = field(default_factory=Manner)
+    named: Mapping[str, Json] = field(default_factory=dict)
+    is_stream: bool = False
+    personalize: bool = True
+    episode: str = ""
+    beside: Mapping[str, Json] = field(default_factory=dict)
+    store: bool = True
+
+
+@dataclass(slots=True)
+class Reply:
+    """A reply that has begun: its pieces are made as they are asked for, ``keep`` records it."""
+
+    id: str
+    at: datetime
+    spoken: Spoken
+    voice: Voice
+    _pieces: Pieces
+    _project: Project
+    _voices: Voices
+
+    def pieces(self) -> Pieces:
+        """The pieces, once. A challenger that fails ends its trial; the error goes through."""
+        try:
+            yield from self._pieces
+        except Exception as problem:
+            self._voices.fail(self.voice, problem, self.at)
+            raise
+
+    @property
+    def episode(self) -> str:
+        """The conversation that it belongs to: what was given, else one of its own."""
+        return self.spoken.episode or self.id
+
+    def keep(self, text: str, last: Piece, *, cut: bool = False) -> Prediction:
+        """Record what was said up to ``last``; with ``cut`` there was more to come.
+
+        Its propensity is the probability of the reply given who spoke: 1 where nothing was drawn.
+        """
+        spoken, is_ours = self.spoken, self.voice.variant != UPSTREAM
+        is_drawn = is_ours and spoken.manner.temperature > 0
+        chance = min(1.0, math.exp(last.log_prob)) if is_drawn else 1.0
+        record = Prediction(
+            self.id, spoken.user or f"prediction:{self.id}", self._project.settings.project.task,
+            self.voice.version, self.at, self._asked(), self._said(text, last, cut), chance,
+            policy=self.voice.policy,
+        )  # fmt: skip
+        self._project.journal.append_predictions(to_table(Prediction, [record]))
+        return record
+
+    def close(self) -> None:
+        """Stop, and give back what the reply holds."""
+        stop = getattr(self._pieces, "close", None)
+        if stop is not None:
+            stop()
+
+    def _asked(self) -> str:
+        return canonical_json(list(self.spoken.messages)) if self.spoken.store else ""
+
+    def _said(self, text: str, last: Piece, cut: bool) -> dict[str, Json]:
+        known = self.voice.variant != UPSTREAM
+        mean = math.exp(min(0.0, last.log_prob) / last.completion) if last.completion else 1.0
+        # A model may say what no database can hold; users cannot have meant it.
+        plain = text.replace("\x00", "\ufffd").encode(errors="replace").decode()
+        answer = {"output": [plain], "score": [mean], "trial": self.voice.told}
+        personal = bool(self.spoken.user) and self.spoken.personalize
+        said: dict[str, Json] = dict(told.recorded(answer, "answer", personal))
+        if not known:
+            said.pop("scores")
+        if not self.spoken.store:
+            said = {**said, "answers": [], "store": False}
+        tokens: Json = {"prompt": last.prompt, "completion": last.completion}
+        said |= {"episode": self.episode, "tokens": tokens, **self.spoken.beside}
+        return said | ({"cut": True} if cut else {"end": last.end or "stop"})
+
+
+class Chats:
+    """The conversations of one project; safe among threads."""
+
+    def __init__(self, project: Project, live: Live) -> None:
+        self._project = project
+        self.voices = Voices(project, live)
+        serve = project.settings.serve
+        self.upstream = Upstream.of(serve) if serve.upstream else None
+
+    def reply(self, spoken: Spoken, id: str, at: datetime) -> Reply:
+        """The reply to a conversation, begun: its first piece is made already.
+
+        Raises StageError ``serve.not_talking`` where the task holds no conversations, what
+        ``Voices.of`` and the task's ``talk`` raise, ``serve.too_long``, and what goes wrong
+        upstream.
+        """
+        task = plugin("tasks", self._project.settings.project.task)
+        if not isinstance(task, Talking):
+            raise StageError("serve.not_talking", task=self._project.settings.project.task)
+        size = sum(len(one["content"]) for one in spoken.messages)
+        if size > LONGEST:
+            raise StageError("serve.too_long", size=size, longest=LONGEST)
+        if self.upstream is not None and not spoken.variant and not self.voices.knows(spoken.model):
+            return self._upstream(self.upstream, spoken, id, at)
+        who = spoken.user if spoken.personalize else ""
+        voice = self.voices.of(spoken.model, spoken.variant, who, at)
+        try:
+            pieces = _begun(task.talk(voice.model, spoken.messages, spoken.manner))
+        except Exception as problem:
+            if isinstance(problem, StageError) and problem.code in _OF_THE_INPUT:
+                raise
+            voice = self.voices.fail(voice, problem, at)
+            pieces = _begun(task.talk(voice.model, spoken.messages, spoken.manner))
+        return Reply(id, at, spoken, voice, pieces, self._project, self.voices)
+
+    def _upstream(self, upstream: Upstream, spoken: Spoken, id: str, at: datetime) -> Reply:
+        asked = {"model": spoken.model, "messages": list(spoken.messages), **spoken.named}
+        model, pieces = upstream.talk(asked, spoken.is_stream)
+        voice = Voice(model, None, UPSTREAM, policy=UPSTREAM)
+        return Reply(id, at, spoken, voice, _begun(pieces), self._project, self.voices)
+
+
+def _begun(pieces: Pieces) -> Pieces:
+    """The same pieces, the first of which is made now."""
+    first = next(pieces, Piece("", "stop"))
+    return _Chained(first, pieces)
+
+
+class _Chained(Iterator[Piece]):
+    """A first piece and the rest, which can be closed."""
+
+    def __init__(self, first: Piece, rest: Pieces) -> None:
+        self._all, self._rest = chain([first], rest), rest
+
+    def __next__(self) -> Piece:
+        return next(self._all)
+
+    def close(self) -> None:
+        """Close what makes the rest."""
+        stop = getattr(self._rest, "close", None)
+        if stop is not None:
+            stop()

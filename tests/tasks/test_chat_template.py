@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+
+from upwell.errors import StageError
+from upwell.tasks import chat
+from upwell.tasks._chat_template import PLAIN, Template
+
+TOLD = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}] * 12
+LOOP, END = "{% for m in messages %}", "{% endfor %}"
+NESTED = "".join(f"{{% for m{n} in messages %}}" for n in range(9))
+SPACE = "{% set ns = namespace(s='aa') %}"
+
+HOSTILE = {
+    "insides": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "insides by name": "{{ messages['__class__'].mro() }}",
+    "format": "{{ '{0.__class__}'.format(messages) }}{{ nothing.at.all }}",
+    "change": "{{ messages.append(1) }}",
+    "change a dict": "{% set d = {} %}{% set _ = d.update({'a': 1}) %}",
+    "files": "{% include '/etc/passwd' %}",
+    "import": "{% import 'os' as os %}",
+    "inherit": "{% extends 'x' %}",
+    "range": "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+    "loops": NESTED + END * 9,
+    "output": NESTED + "x" + END * 9,
+    "recursion": "{% macro f(n) %}{{ f(n) }}{% endmacro %}{{ f(1) }}",
+    "multiply": "{{ 'a' * 1000000000 }}",
+    "multiply lists": "{{ [1] * 1000000000 }}",
+    "power": "{{ 9 ** 9 ** 9 }}",
+    "numbers": SPACE + "{% set ns.s = 3 %}" + (LOOP + "{% set ns.s = ns.s * ns.s %}" + END) * 3,
+    "percent": "{{ '%1000000000d' % 1 }}",
+    "center": "{{ 'a'.center(1000000000) }}",
+    "center as a filter": "{{ 'a'|center(1000000000) }}",
+    "a filter by name": "{{ messages|map('center', 1000000000)|list }}",
+    "add": SPACE + LOOP + "{% set ns.s = ns.s + ns.s %}" + END,
+    "concatenate": SPACE + LOOP + "{% set ns.s = ns.s ~ ns.s %}" + END,
+    "join": SPACE + LOOP + "{% set ns.s = [ns.s, ns.s]|join %}" + END,
+    "replace": "{% set a = 'a' * 1 + 'a' %}{% set a = 'aaaaaaaaaaaa' %}"
+    + "{% set a = a.replace('a', a) %}" * 8,
+    "replace everywhere": "{% set a = 'aaaaaaaaaaaa' %}" + "{% set a = a.replace('', a) %}" * 8,
+    "spare functions": "{{ lipsum(n=1000000) }}",
+    "no Jinja": "{% for %}",
+    "a deep one": "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_template_that_does_more_than_format_is_refused_soon(name: str) -> None:
+    began = perf_counter()
+    with pytest.raises(StageError, match=r"chat.template"):
+        Template(HOSTILE[name], {}).render(TOLD, True)
+    assert perf_counter() - began < 60
+
+
+FRIENDLY = {
+    PLAIN: "user: hello\n\nassistant: hi\n\n" * 12 + "assistant:",
+    "{{ bos_token }}" + LOOP + "{{ m.role|upper }}" + "{% break %}" + END: "<s>USER",
+    LOOP + "{% if loop.last %}{{ loop.length }}{{ loop.previtem.content }}{% endif %}" + END: (
+        "24hello"
+    ),
+    "{% set ns = namespace(n=0, s='') %}" + LOOP + "{% if m['role'] == 'user' %}"
+    "{% set ns.n = ns.n + 1 %}{% set ns.s = ns.s ~ m.content[0] %}{% endif %}"
+    + END + "{{ ns.n ~ ns.s }}": "12" + "h" * 12,
+    "{% for m in messages[::-1] %}{% if loop.first %}{{ m.content.strip() }}{% endif %}" + END: (
+        "hi"
+    ),
+    "{% macro w(c) %}[{{ c|trim }}]{% endmacro %}{{ w(messages[0]['content'] + ' ') }}": "[hello]",
+    "{% if tools %}x{% endif %}{{ (messages|length - 1) % 2 == 1 }}": "True",
+    "{{ {'b': 1, 'a': 'é'}|tojson }}{{ messages[0].get('x', '-') }}": '{"b": 1, "a": "é"}-',
+    "{% generation %}g{% endgeneration %}{{ messages[0].content.replace('l', 'L') }}": "gheLLo",
+    "{{ strftime_now('x') }}{{ messages|selectattr('role', 'equalto', 'user')|list|length }}": (
+        "x12"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", FRIENDLY)
+def test_a_template_that_formats_is_rendered(source: str) -> None:
+    assert Template(source, {"bos_token": "<s>"}).render(TOLD, True) == FRIENDLY[source]
+
+
+def test_a_template_may_refuse_a_conversation() -> None:
+    with pytest.raises(StageError, match="roles must alternate"):
+        Template("{{ raise_exception('roles must alternate') }}", {}).render(TOLD, True)
+
+
+def test_long_conversations_are_rendered() -> None:
+    told = [{"role": "user", "content": "x" * 100}] * 5000
+    assert len(Template(PLAIN, {}).render(told, True)) > 500_000
+
+
+@pytest.mark.parametrize("source", ["{{ messages.pop() }}", "{{ 'the same for all' }}"])
+def test_a_model_whose_template_says_something_else_is_refused(tmp_path: Path, source: str) -> None:
+    data = chat.toy(0)
+    model = chat.start("", data, 0)
+    model.tokenizer.chat_template = source
+    chat.save(model, tmp_path)
+    with pytest.raises(StageError, match=r"chat.template"):
+        list(chat.answer(chat.load(tmp_path), data.test, 1))
