@@ -40,7 +40,7 @@ class Tombstones:
         """The tombstone of an event: 16 bytes.
 
         >>> Tombstones(bytes(32)).of_event("web", "1").hex()
-        '96f97ced7b1dec6cd5a1fabd68ef43b9'
+        'ec81fe7e2f01d74bb03d939b549ec674'
         """
         return self._hash("event", f"{len(source)} {source} {id}")
 

@@ -14,7 +14,7 @@ import numpy as np
 import openai
 import pytest
 from openai import OpenAI
-from tests.interfaces.http.chat.conftest import HELLO, asked, client_of, said, streamed
+from tests.interfaces.http.talk.conftest import HELLO, asked, client_of, said, streamed
 from tests.talking import AT, Talker, answers, listening, waited
 
 from upwell import wiring

@@ -6,7 +6,7 @@ import openai
 import pytest
 from openai import OpenAI
 from tests import talking
-from tests.interfaces.http.chat.conftest import asked, streamed
+from tests.interfaces.http.talk.conftest import asked, streamed
 from tests.talking import AT, add, answers
 
 from upwell.service import Upwell
