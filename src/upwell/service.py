@@ -130,20 +130,37 @@ class Upwell:
         allow ``serve``, nothing that is known of the user is read: all get the same. Raises
         StageError ``serve.no_champion``, or ``serve.other_verb`` where the task answers inputs.
         """
+        return self.recommend_many([user], k, personalize=personalize, now=now)[0]
+
+    def recommend_many(
+        self,
+        users: Sequence[str],
+        k: int,
+        *,
+        personalize: bool = True,
+        now: datetime | None = None,
+    ) -> list[pa.Table]:
+        """What ``recommend`` gives each of these users, made and recorded together."""
         at = now or datetime.now(UTC)
         self._refuse_unless("item")
         settings = self.project.settings
-        who = self._known.who([user], personalize, at)
+        who = self._known.who(users, personalize, at)
         asking = Asking(k, settings.serve.explore, np.random.default_rng(secrets.randbits(64)))
         asked = self._known.asking(who, at)
-        answer = answers(self.project, self._live, who, asked, asking, at).to_pylist()[0]
-        prediction = Prediction(
-            new_id(at), user, settings.project.task, answer["model"], at, {},
-            told.recorded(answer, "item", bool(who[0])), answer["propensity"],
-            policy=answer["policy"],
-        )  # fmt: skip
-        self.project.journal.append_predictions(to_table(Prediction, [prediction]))
-        return told.items(answer, self._known.titles(answer["output"]), prediction)
+        found = answers(self.project, self._live, who, asked, asking, at).to_pylist()
+        records = [
+            Prediction(
+                new_id(at), user, settings.project.task, answer["model"], at, {},
+                told.recorded(answer, "item", bool(asker)), answer["propensity"],
+                policy=answer["policy"],
+            )
+            for user, asker, answer in zip(users, who, found, strict=True)
+        ]  # fmt: skip
+        self.project.journal.append_predictions(to_table(Prediction, records))
+        return [
+            told.items(answer, self._known.titles(answer["output"]), record)
+            for answer, record in zip(found, records, strict=True)
+        ]
 
     def predict(
         self,

@@ -169,9 +169,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Read:
     found: Read = []
     real = lookups.events_of
 
-    def watched(journal: Journal, user: str, after: int = 0) -> pa.Table:
-        found.append((user, after))
-        return real(journal, user, after)
+    def watched(journal: Journal, after: Mapping[str, int]) -> pa.Table:
+        found.extend(after.items())
+        return real(journal, after)
 
     monkeypatch.setattr(lookups, "events_of", watched)
     return found

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, or_, select
 
 from upwell.records import Consent, Event, Prediction
 from upwell.store import schema as sql
@@ -20,17 +20,13 @@ MANY = 1000
 """Facts that are told one by one; more are only said to be many."""
 _EVENT, _CONSENT, _PREDICTION = schema(Event).append(SEQ), schema(Consent), schema(Prediction)
 _EVENTS, _CONSENTS = sql.events.c, sql.consents.c
-_LOOKUP = 500
+_LOOKUP, _TOGETHER = 500, 50
 
 # Made once: putting a statement together costs as much as running it.
-_OF_USER = (
-    select(*(_EVENTS[name] for name in _EVENT.names))
-    .where(_EVENTS.user == bindparam("of"), _EVENTS.seq > bindparam("after"))
-    .order_by(_EVENTS.seq)
-)
+_EVENTS_OF = select(*(_EVENTS[name] for name in _EVENT.names)).order_by(_EVENTS.seq)
 _ALLOWED = (
     select(*(_CONSENTS[name] for name in _CONSENT.names))
-    .where(_CONSENTS.user == bindparam("of"))
+    .where(_CONSENTS.user.in_(bindparam("users", expanding=True)))
     .order_by(_CONSENTS.seq)
 )
 _FACTS = (
@@ -89,21 +85,33 @@ def champion_of(journal: Journal, task: str) -> str | None:
         return connection.execute(_SERVES, {"of": task}).scalar()
 
 
-def events_of(journal: Journal, user: str, after: int = 0) -> pa.Table:
-    """The events of a user with a greater ``seq``, in order: Event columns and ``seq``."""
+def events_of(journal: Journal, after: Mapping[str, int]) -> pa.Table:
+    """Of each user the events with a greater ``seq`` than theirs, in order: Event and ``seq``."""
+    found, users = [_EVENT.empty_table()], list(after.items())
     with reading(journal.engine) as connection:
-        rows = connection.execute(_OF_USER, {"of": user, "after": after}).fetchall()
-    return to_arrow(rows, _EVENT) if rows else _EVENT.empty_table()
+        for start in range(0, len(users), _TOGETHER):
+            chosen = or_(
+                *(
+                    (_EVENTS.user == user) & (_EVENTS.seq > seq)
+                    for user, seq in users[start : start + _TOGETHER]
+                )
+            )
+            rows = connection.execute(_EVENTS_OF.where(chosen)).fetchall()
+            if rows:
+                found.append(to_arrow(rows, _EVENT))
+    return pa.concat_tables(found)
 
 
-def consents_of(journal: Journal, user: str) -> list[Consent]:
-    """Every consent of a user, in the order in which they were recorded."""
+def consents_of(journal: Journal, users: Sequence[str]) -> dict[str, list[Consent]]:
+    """Every consent of each user, in the order in which they were recorded."""
+    found: dict[str, list[Consent]] = {user: [] for user in users}
     with reading(journal.engine) as connection:
-        rows = connection.execute(_ALLOWED, {"of": user}).fetchall()
-    return [
-        Consent(named, user, tuple(json.loads(purposes)), moment(since), until and moment(until))
-        for named, user, purposes, since, until in rows
-    ]
+        for start in range(0, len(users), _LOOKUP):
+            chosen = {"users": list(users[start : start + _LOOKUP])}
+            for named, user, purposes, since, until in connection.execute(_ALLOWED, chosen):
+                allowed, ends = tuple(json.loads(purposes)), until and moment(until)
+                found[user].append(Consent(named, user, allowed, moment(since), ends))
+    return found
 
 
 def facts_of(journal: Journal, items: Sequence[str]) -> pa.Table:

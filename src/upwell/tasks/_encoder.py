@@ -32,7 +32,7 @@ MINILM = "minilm"
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 _CHARACTERS = 64
 """Characters a token that is kept has at most, on average: what is beyond is not even read."""
-_AT_ONCE = 64
+_AT_ONCE, _ANOTHER = 64, 32  # texts in a batch; tokens that another batch costs as much as
 VIEWS = (math.inf, 0.5)
 """Reaches, in tokens, of the means that a text is read by: all of it alike, or its opening (what
 is asked for in a question)."""
@@ -252,11 +252,23 @@ def _encoded(model: Encoder, texts: list[str], longest: int) -> Floats:
     if model.training:
         model.eval()
     with torch.inference_mode():
-        for start in range(0, len(order), _AT_ONCE):
-            places = order[start : start + _AT_ONCE]
+        for places in _alike(order, arrays):
             ids, mask = (part.to(device) for part in pad([arrays[place] for place in places]))
             found[places] = views(model, ids, mask).cpu().numpy()
     return found
+
+
+def _alike(order: npt.NDArray[np.int64], arrays: Sequence[Ids]) -> Iterator[list[int]]:
+    """Places of texts that share a batch: like lengths, for what is filled up is read too."""
+    batch: list[int] = []
+    for place in order.tolist():
+        longer = len(arrays[place]) - len(arrays[batch[-1]]) if batch else 0
+        if len(batch) == _AT_ONCE or longer * len(batch) > _ANOTHER:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
 
 
 def _loaded(base: str) -> tuple[Any, Any]:

@@ -9,19 +9,21 @@ they are made anew.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from threading import Lock
+from typing import Any
 
 import pyarrow as pa
 
 from upwell import rows
 from upwell.plugins import plugin
-from upwell.records import Event, Prediction, Signal
+from upwell.records import Prediction
 from upwell.stages.behaviour.online import UserState
 from upwell.stages.clean.signals import signals
-from upwell.stages.dataset.online import Reading
+from upwell.stages.dataset.online import Reading, Told
 from upwell.stages.protect.consent import allows
 from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.stages.protect.redact.steps import redaction
@@ -30,7 +32,7 @@ from upwell.store.exclusions import Exclusions
 from upwell.store.project import Project
 from upwell.tables import as_text, micros, to_records
 from upwell.wiring.facts import Catalogue, all_count
-from upwell.wiring.profile import Act, Profile, asking_rows
+from upwell.wiring.profile import Happened, Profile, asking_rows
 from upwell.wiring.ready import Ready
 from upwell.wiring.turns import drain
 
@@ -64,16 +66,21 @@ class Known:
             return [""] * len(users)
         if self._reading.about == "answer":
             return list(users)
-        allowed = {user: self._allows(user, now) for user in dict.fromkeys(users)}
-        self.forget(user for user, is_allowed in allowed.items() if not is_allowed)
-        return [user if allowed[user] else "" for user in users]
+        asked = [user for user in dict.fromkeys(users) if user]
+        given = lookups.consents_of(self._project.journal, asked)
+        allowed = {
+            user for user in asked
+            if self._hidden.of(user) not in self._out_users and allows(given[user], "serve", now)
+        }  # fmt: skip
+        self.forget(user for user in asked if user not in allowed)
+        return [user if user in allowed else "" for user in users]
 
     def asking(self, users: Sequence[str], now: datetime) -> pa.Table:
         """A row for each of those whom ``who`` gave, as ``rows.asking`` makes it of the lake."""
         if any(users) and self._project.settings.trust.maturity_days:
             return self._by_the_log(users, now)
-        known = {user: self._profile(user, now) for user in dict.fromkeys(users)}
-        return self._rows([(user, known[user]) for user in users], now)
+        known = self._profiles([user for user in dict.fromkeys(users) if user], now)
+        return self._rows([(user, known.get(user, self._fresh)) for user in users], now)
 
     def _by_the_log(self, users: Sequence[str], now: datetime) -> pa.Table:
         """What silence says changes with time alone, and only the whole log tells it."""
@@ -128,69 +135,79 @@ class Known:
                 self._kept.drop_where(lambda profile: profile.latest >= since)
             self._marks = found
 
-    def _allows(self, user: str, now: datetime) -> bool:
-        if not user or self._hidden.of(user) in self._out_users:
-            return False
-        return allows(lookups.consents_of(self._project.journal, user), "serve", now)
+    def _profiles(self, users: Sequence[str], now: datetime) -> dict[str, Profile]:
+        """Each user as known just before ``now``."""
+        era, moment = self._kept.era, micros(now)
+        held = {user: self._kept.get(user) or self._fresh for user in users}
+        # What is asked about an earlier moment must not know what came after it.
+        held = {user: one if one.latest < moment else self._fresh for user, one in held.items()}
+        new = self._happened({user: one.seq for user, one in held.items()})
+        late = [
+            user for user, told in new.items()
+            if any(one.at < moment and held[user].is_late(one) for one in told)
+        ]  # fmt: skip
+        held |= dict.fromkeys(late, self._fresh)
+        new |= self._happened(dict.fromkeys(late, 0))
+        new = {user: told for user in users if (told := [*held[user].ahead, *new[user]])}
+        items = {one.item for told in new.values() for one in told if one.item}
+        facts, longest = self._catalogue.of(items), self._project.settings.behaviour.history
+        for user, told in new.items():
+            due = [one for one in told if one.at < moment]
+            ahead = [one for one in told if one.at >= moment]
+            held[user] = held[user].after(due, ahead, facts, longest)
+            if all(one.is_settled for one in told):
+                self._kept.put(user, held[user], era)
+        return held
 
-    def _profile(self, user: str, now: datetime) -> Profile:
-        """The user as known just before ``now``."""
-        if not user:
-            return self._fresh
-        era = self._kept.era
-        held = self._kept.get(user) or self._fresh
-        if held.latest >= micros(now):
-            held = self._fresh
-        acts = [*held.ahead, *self._acts(user, held.seq)]
-        if any(act.event.at < now and held.is_late(act) for act in acts):
-            held, acts = self._fresh, self._acts(user, 0)
-        if not acts:
-            return held
-        due = [act for act in acts if act.event.at < now]
-        ahead = [act for act in acts if act.event.at >= now]
-        facts = self._catalogue.of({act.event.item for act in due if act.event.item})
-        seq = max(held.seq, *(act.seq for act in acts))
-        longest = self._project.settings.behaviour.history
-        found = held.up_to(seq).after(due, ahead, facts, longest)
-        if all(act.is_settled for act in acts):
-            self._kept.put(user, found, era)
+    def _happened(self, after: Mapping[str, int]) -> dict[str, list[Happened]]:
+        """What each user did since the event ``after``, as far as it counts."""
+        found: dict[str, list[Happened]] = {user: [] for user in after}
+        table = lookups.events_of(self._project.journal, after) if after else None
+        if not table:
+            return found
+        named = table["user"]
+        table = self._protect(table)
+        counted = self._counts(table)
+        table, named = table.filter(counted), named.filter(counted)
+        said = signals(table, self._project.settings.feedback)
+        signs = dict(zip(*_lists(said, "seq", "sign"), strict=True))
+        rights = dict(zip(*_lists(said, "seq", "correction"), strict=True))
+        shown = self._shown(table)
+        columns = _lists(table, "seq", "prediction", "kind", "source", "item", "value", "payload")
+        owners, times = named.to_pylist(), table["at"].cast(pa.int64()).to_pylist()
+        for user, at, cells in zip(owners, times, zip(*columns, strict=True), strict=True):
+            seq, about, kind, source, item, value, payload = cells
+            right = rights.get(seq)
+            event = Told(kind, source, item, value, payload, signs.get(seq, 0), right)
+            found[user].append(self._one(event, at, seq, about, shown))
         return found
 
-    def _acts(self, user: str, after: int) -> list[Act]:
-        """What the user did since ``after``, as far as it counts."""
-        table = lookups.events_of(self._project.journal, user, after)
-        if not len(table):
-            return []
-        table = self._protect(table)
-        table = table.filter(self._counts(table))
-        said = signals(table, self._project.settings.feedback)
-        by_seq = dict(zip(said["seq"].to_pylist(), to_records(Signal, said), strict=True))
-        events = to_records(Event, table)
-        shown = self._shown({event.prediction for event in events if event.prediction})
-        told = zip(events, table["seq"].to_pylist(), strict=True)
-        return [self._act(event, seq, by_seq.get(seq), shown) for event, seq in told]
+    def _one(
+        self, told: Told, at: int, seq: int, about: str | None, shown: Mapping[str, Prediction]
+    ) -> Happened:
+        named = shown.get(about or "")
+        is_settled = named is not None or not (about and self._reading.about == "value")
+        made = self._reading.rows(told, named)
+        return Happened(
+            at, seq, told.kind, told.value, told.item, made, self._group(told), is_settled
+        )
 
-    def _act(
-        self, event: Event, seq: int, signal: Signal | None, shown: Mapping[str, Prediction]
-    ) -> Act:
-        named = shown.get(event.prediction or "")
-        is_settled = named is not None or not (event.prediction and self._reading.about == "value")
-        made = self._reading.rows(event, signal, named)
-        return Act(event, seq, made, self._group(event), is_settled)
-
-    def _shown(self, ids: Collection[str]) -> Mapping[str, Prediction]:
+    def _shown(self, events: pa.Table) -> Mapping[str, Prediction]:
         """The answers that events name, where their rows need them."""
+        ids = events["prediction"].drop_null().unique().to_pylist()
         if not ids or self._reading.about != "value":
             return {}
-        named = lookups.predictions_named(self._project.journal, sorted(ids))
+        named = lookups.predictions_named(self._project.journal, ids)
         found = to_records(Prediction, self._protect(named)) if len(named) else []
         return {one.id: one for one in found}
 
-    def _group(self, event: Event) -> str:
+    def _group(self, told: Told) -> str:
         """The group that a fact about the user tells; '' for none."""
         name = self._project.settings.behaviour.group
-        told = as_text(event.payload.get(name)) if name and event.kind == "user" else None
-        return "" if told is None else f"{name}={told}"
+        if not name or told.kind != "user":
+            return ""
+        said = as_text(json.loads(told.payload).get(name))
+        return "" if said is None else f"{name}={said}"
 
     def _rows(self, asked: Sequence[tuple[str, Profile]], now: datetime) -> pa.Table:
         """The rows that ask for these users, as their profiles know them."""
@@ -216,3 +233,7 @@ class Known:
         settings, task = self._project.settings, self._project.settings.project.task
         about = plugin("tasks", task).ABOUT
         return Reading(task, about, settings.data.label_sources, rows.scales(self._project))
+
+
+def _lists(table: pa.Table, *names: str) -> list[list[Any]]:
+    return [table[name].to_pylist() for name in names]

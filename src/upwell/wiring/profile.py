@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import pyarrow as pa
 
-from upwell.records import Event, Example
-from upwell.stages.behaviour.online import UserState
+from upwell.records import Example
+from upwell.stages.behaviour.online import Act, UserState
 from upwell.stages.dataset.examples import About
 from upwell.stages.dataset.online import Row
-from upwell.tables import micros, schema
+from upwell.tables import schema
 from upwell.wiring.facts import Facts
 
 _HISTORY = {"history": pa.string(), "history_sign": pa.int8(), "history_at": pa.int64()}
 _ASKING = pa.schema([*schema(Example), *((name, pa.list_(it)) for name, it in _HISTORY.items())])
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """An event, when it was accepted (``seq``), the rows of a history that it makes, if any.
+class Happened(NamedTuple):
+    """An event at a moment (µs), accepted as ``seq``, and the rows of a history that it makes.
 
     A fact about the user may tell a ``group``. What names an answer that is not known yet is not
     ``is_settled``: its rows may be others later.
     """
 
-    event: Event
+    at: int
     seq: int
+    kind: str
+    value: float | None
+    item: str | None
     rows: tuple[Row, ...] = ()
     group: str = ""
     is_settled: bool = True
-
-    @property
-    def place(self) -> tuple[datetime, int]:
-        """Where it stands among the others of its user."""
-        return self.event.at, self.seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class Profile:
     history: tuple[tuple[str, int, int], ...] = ()
     group: str = ""
     group_since: tuple[int, int] = (0, 0)
-    ahead: tuple[Act, ...] = ()
+    ahead: tuple[Happened, ...] = ()
 
     @property
     def size(self) -> int:
@@ -64,31 +62,32 @@ class Profile:
         """The moment (µs) of the latest act in it."""
         return self.state.latest or 0
 
-    def is_late(self, act: Act) -> bool:
-        """Whether an act happened before one that is in it already: then it is made anew."""
-        return act.event.kind != "user" and micros(act.event.at) < self.latest
+    def is_late(self, happened: Happened) -> bool:
+        """Whether it happened before an act that is in it already: then it is made anew."""
+        return happened.kind != "user" and happened.at < self.latest
 
     def after(
-        self, due: Sequence[Act], ahead: Sequence[Act], facts: Mapping[str, Facts], longest: int
+        self,
+        due: Sequence[Happened],
+        ahead: Sequence[Happened],
+        facts: Mapping[str, Facts],
+        longest: int,
     ) -> Profile:
-        """The profile when the acts of ``due`` have happened, and those of ``ahead`` will.
+        """The profile when what is ``due`` has happened, and what is ``ahead`` will.
 
         ``facts`` tell of each item in ``due``; at most ``longest`` rows of history are kept.
         """
-        state, history = self.state, list(self.history)
-        group, since = self.group, self.group_since
-        for act in sorted(due, key=lambda act: act.place):
-            event, at = act.event, micros(act.event.at)
-            state = state.after(event, facts[event.item].category(at) if event.item else "")
-            history += [(target, sign, at) for target, sign in act.rows]
-            if act.group and (at, act.seq) > since:
-                group, since = act.group, (at, act.seq)
-        kept = tuple(history[-longest:])
-        return Profile(state, self.seq, kept, group, since, tuple(ahead))
-
-    def up_to(self, seq: int) -> Profile:
-        """The same, as events up to ``seq`` tell."""
-        return replace(self, seq=seq)
+        ordered = sorted(due, key=lambda one: (one.at, one.seq))
+        state = self.state.after_all(
+            Act(one.kind, one.at, one.value, facts[one.item].category(one.at) if one.item else "")
+            for one in ordered
+        )
+        rows = [(target, sign, one.at) for one in ordered for target, sign in one.rows]
+        told = [(one.at, one.seq, one.group) for one in ordered if one.group]
+        at, seq, group = max([(*self.group_since, self.group), *told])
+        seen = max([self.seq, *(one.seq for one in (*due, *ahead))])
+        kept = (*self.history, *rows)[-longest:]
+        return Profile(state, seen, kept, group, (at, seq), tuple(ahead))
 
 
 def asking_rows(

@@ -42,6 +42,7 @@ class Gathered(Generic[Job, Result]):
     most: int
     weigh: Callable[[Job], int] = lambda _: 1
     alike: Callable[[Job], object] = lambda _: None
+    threads: int = THREADS
     is_stopping: bool = False
     _queue: deque[_Entry[Job, Result]] = field(default_factory=deque)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -69,7 +70,7 @@ class Gathered(Generic[Job, Result]):
         return await entry.done
 
     def _start(self) -> None:
-        if self._queue and len(self._tasks) < THREADS:
+        if self._queue and len(self._tasks) < self.threads:
             task = asyncio.create_task(self._run(self._next()))
             self._tasks.add(task)
 

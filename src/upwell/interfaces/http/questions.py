@@ -16,12 +16,20 @@ MOST = 16
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What one user asks, for the ``k`` best answers, known to the model or not."""
+    """What one user asks, for the ``k`` best answers, known to the model or not.
+
+    Without an ``input`` it is what to recommend.
+    """
 
     user: str
     input: Json
     k: int
     personalize: bool
+
+    @property
+    def kind(self) -> object:
+        """Questions of one kind can be answered together."""
+        return self.input is None, self.k, self.personalize
 
 
 @dataclass(slots=True)
@@ -33,20 +41,24 @@ class Questions:
     _gathered: Gathered[Question, list[Mapping[str, Any]]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._gathered = Gathered(
-            self._answer, self.waiting, MOST, alike=lambda one: (one.k, one.personalize)
-        )
+        self._gathered = Gathered(self._answer, self.waiting, MOST, alike=lambda one: one.kind)
+
+    @property
+    def length(self) -> int:
+        """Questions that wait."""
+        return self._gathered.length
 
     async def ask(self, question: Question) -> list[Mapping[str, Any]]:
-        """The answers to a question, best first, as ``Upwell.predict`` gives them."""
+        """The answers to a question, best first, as ``Upwell`` gives them: a row each."""
         return await self._gathered.do(question)
 
     def _answer(self, asked: list[Question]) -> list[list[Mapping[str, Any]]]:
-        first = asked[0]
-        found = self.upwell.predict_many(
-            [one.input for one in asked], [one.user for one in asked], first.k,
-            personalize=first.personalize,
-        )  # fmt: skip
+        first, users = asked[0], [one.user for one in asked]
+        if first.input is None:
+            lists = self.upwell.recommend_many(users, first.k, personalize=first.personalize)
+            return [found.to_pylist() for found in lists]
+        inputs = [one.input for one in asked]
+        found = self.upwell.predict_many(inputs, users, first.k, personalize=first.personalize)
         return [_rows(row) for row in found.to_pylist()]
 
 

@@ -7,13 +7,14 @@ computation, which puts it in its place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from math import floor, log
 from operator import add
+from typing import NamedTuple
 
 from upwell.errors import StageError
 from upwell.records import Event, Json
@@ -41,6 +42,15 @@ SUMS = (
 )
 NOTHING = (0.0,) * len(SUMS)
 _PLACE = {name: place for place, name in enumerate(SUMS)}
+
+
+class Act(NamedTuple):
+    """What counts of an event: its kind, its moment (µs), its value, its item's category then."""
+
+    kind: str
+    at: int
+    value: float | None
+    category: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +82,21 @@ class UserState:
 
         Facts change nothing. Raises StageError where the event is older than the state.
         """
-        if event.kind in ("item", "user"):
-            return self
-        at = micros(event.at)
-        new_day = self.latest is None or at // DAY != self.latest // DAY
-        said = _said(event, category, new_day)
-        if at == self.latest:
-            return replace(self, pending=tuple(map(add, self.pending, said)))
-        return UserState(self.half_life_days, at, self.latest, self._known(at), said)
+        return self.after_all([Act(event.kind, micros(event.at), event.value, category)])
+
+    def after_all(self, acts: Iterable[Act]) -> UserState:
+        """The state when all of ``acts``, in order of time, have happened (see ``after``)."""
+        latest, previous = self.latest, self.previous
+        settled, pending = self.settled, list(self.pending)
+        for act in acts:
+            if act.kind in ("item", "user"):
+                continue
+            new_day = latest is None or act.at // DAY != latest // DAY
+            if act.at != latest:
+                settled = self._settled(settled, pending, latest, act.at)
+                previous, latest, pending = latest, act.at, list(NOTHING)
+            _add(act, new_day, pending)
+        return UserState(self.half_life_days, latest, previous, settled, tuple(pending))
 
     def features(self, at: datetime) -> tuple[float, ...]:
         """``FEATURES`` as known just before ``at``, which must not precede the latest event."""
@@ -98,12 +115,20 @@ class UserState:
 
     def _known(self, at: int) -> tuple[float, ...]:
         """Sums of what happened strictly before ``at``, activity decayed to ``at``."""
-        if self.latest is None or at == self.latest:
+        if at == self.latest:
             return self.settled
-        if at < self.latest:
-            raise StageError("behaviour.late_event", late=self.latest - at)
-        half_lives = (at - self.latest) / max(self.half_life_days * DAY, 1.0)
-        sums = list(map(add, self.settled, self.pending))
+        return self._settled(self.settled, self.pending, self.latest, at)
+
+    def _settled(
+        self, settled: tuple[float, ...], pending: Sequence[float], latest: int | None, at: int
+    ) -> tuple[float, ...]:
+        """``settled`` and ``pending`` sums of ``latest`` together, activity decayed to ``at``."""
+        if latest is None:
+            return settled
+        if at < latest:
+            raise StageError("behaviour.late_event", late=latest - at)
+        half_lives = (at - latest) / max(self.half_life_days * DAY, 1.0)
+        sums = list(map(add, settled, pending))
         sums[_PLACE["activity"]] *= 0.5 ** min(half_lives, 1000.0)
         return tuple(sums)
 
@@ -122,20 +147,20 @@ def category(payload: Mapping[str, Json]) -> str:
     return named or ""
 
 
-def _said(event: Event, of: str, new_day: bool) -> tuple[float, ...]:
-    """What one event adds to each sum."""
-    adds = [0.0] * len(SUMS)
-    adds[_PLACE["events"]] = adds[_PLACE["activity"]] = 1.0
-    adds[_PLACE["active_days"]] = float(new_day)
-    if of:
-        adds[_PLACE[f"category_{_bucket(of)}"]] = 1.0
-    if event.kind in _COUNTED:
-        adds[_PLACE[_COUNTED[event.kind]]] = 1.0
-    if event.kind in _MEASURED and event.value is not None:
-        count, total, highest, parts = _MEASURED[event.kind]
-        amount = floor(min(max(event.value, 0.0), highest) * parts + 0.5)
-        adds[_PLACE[count]], adds[_PLACE[total]] = 1.0, float(amount)
-    return tuple(adds)
+def _add(act: Act, new_day: bool, sums: list[float]) -> None:
+    """Add what one act says to each sum."""
+    sums[_PLACE["events"]] += 1.0
+    sums[_PLACE["activity"]] += 1.0
+    sums[_PLACE["active_days"]] += new_day
+    if act.category:
+        sums[_PLACE[f"category_{_bucket(act.category)}"]] += 1.0
+    if act.kind in _COUNTED:
+        sums[_PLACE[_COUNTED[act.kind]]] += 1.0
+    if act.kind in _MEASURED and act.value is not None:
+        count, total, highest, parts = _MEASURED[act.kind]
+        if act.kind not in _COUNTED:
+            sums[_PLACE[count]] += 1.0
+        sums[_PLACE[total]] += floor(min(max(act.value, 0.0), highest) * parts + 0.5)
 
 
 @lru_cache(4096)

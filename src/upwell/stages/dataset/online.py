@@ -6,15 +6,30 @@ signs. Only tasks that know who asks (about items and values) have histories.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
 
-from upwell.records import Event, Prediction, Signal
+from upwell.records import Prediction
 from upwell.stages.dataset.examples import About, Scale
 from upwell.tables import as_text
 
 Row = tuple[str, int]
 """A target, and the sign of a history: −1, 1, or 0 for a label and what says nothing."""
+
+
+class Told(NamedTuple):
+    """What an event tells, with the ``sign`` of its signal (0 without one) and its correction."""
+
+    kind: str
+    source: str
+    item: str | None
+    value: float | None
+    payload: str
+    sign: int
+    right: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,56 +41,47 @@ class Reading:
     label_sources: Collection[str]
     scales: Mapping[str, Scale]
 
-    def rows(
-        self, event: Event, signal: Signal | None, shown: Prediction | None
-    ) -> tuple[Row, ...]:
+    def rows(self, told: Told, shown: Prediction | None = None) -> tuple[Row, ...]:
         """The rows of one event, in order; ``shown`` is the prediction that it names, if known.
 
-        >>> from datetime import UTC, datetime
-        >>> stars = Event("1", "web", "ann", "rating", datetime(2024, 1, 1, tzinfo=UTC), item="i")
-        >>> said = Signal("web/1", None, 1, correction="j")
-        >>> Reading("recommend", "item", ["labels"], {}).rows(stars, said, None)
+        >>> stars = Told("rating", "web", "i", 4.0, "{}", 1, "j")
+        >>> Reading("recommend", "item", ["labels"], {}).rows(stars)
         (('i', 1), ('j', -1))
         """
-        if event.kind in ("item", "user"):
+        if told.kind in ("item", "user"):
             return ()
-        sign = signal.sign if signal else 0
-        right = signal.correction if signal else None
-        if self.about == "item":
-            return self._of_item(event, sign, right)
-        return self._of_value(event, sign, right, shown)
+        return self._of_item(told) if self.about == "item" else self._of_value(told, shown)
 
-    def _of_item(self, event: Event, sign: int, right: str | None) -> tuple[Row, ...]:
-        if event.item is None:
+    def _of_item(self, told: Told) -> tuple[Row, ...]:
+        if told.item is None:
             return ()
-        sign = 0 if event.source in self.label_sources else sign
-        return ((event.item, sign),) if right is None else ((event.item, sign), (right, -sign))
+        sign = 0 if told.source in self.label_sources else told.sign
+        first = (told.item, sign)
+        return (first,) if told.right is None else (first, (told.right, -sign))
 
-    def _of_value(
-        self, event: Event, sign: int, right: str | None, shown: Prediction | None
-    ) -> tuple[Row, ...]:
+    def _of_value(self, told: Told, shown: Prediction | None) -> tuple[Row, ...]:
         asked, answer = _shown(shown if shown and shown.task == self.task else None)
-        about = _first(as_text(event.payload.get("input")), event.item, asked)
-        if not about:
+        payload = json.loads(told.payload)
+        if not _first(as_text(payload.get("input")), told.item, asked):
             return ()
-        is_label = event.source in self.label_sources or event.kind == "label"
-        sign = 0 if is_label else sign
-        given = self._given(event)
-        if given is not None:
-            first: Row | None = (given, 0)
+        is_label = told.source in self.label_sources or told.kind == "label"
+        sign = 0 if is_label else told.sign
+        first: Row | None = None
+        if self._is_value(told):
+            first = (repr(float(told.value or 0.0)), 0)
+        elif told.kind == "ask":
+            first = ("", sign)
         else:
-            said = _first(as_text(event.payload.get("target")), answer)
-            said = "" if event.kind == "ask" else said
+            said = _first(as_text(payload.get("target")), answer)
             first = None if said is None else (said, sign)
-        corrected = None if right is None else (right, -sign)
+        corrected = None if told.right is None else (told.right, -sign)
         return tuple(row for row in (first, corrected) if row is not None)
 
-    def _given(self, event: Event) -> str | None:
-        """The number that the event gives its item, within the scale of its kind."""
-        low, high = self.scales.get(event.kind, (float("inf"), float("-inf")))
-        low, high = float("-inf") if low is None else low, float("inf") if high is None else high
-        is_value = event.item is not None and event.value is not None and low <= event.value <= high
-        return repr(float(event.value or 0.0)) if is_value else None
+    def _is_value(self, told: Told) -> bool:
+        """Whether the event gives its item a number within the scale of its kind."""
+        low, high = self.scales.get(told.kind, (inf, -inf))
+        low, high = -inf if low is None else low, inf if high is None else high
+        return told.item is not None and told.value is not None and low <= told.value <= high
 
 
 def _shown(shown: Prediction | None) -> tuple[str | None, str | None]:

@@ -56,14 +56,11 @@ async def answered(
     size = _size(k, asked.desk.upwell.project.settings.serve.k if verb == "recommend" else 1)
     known = _yes("personalize", personalize)
     asked.spend(1, [who])
-    upwell = asked.desk.upwell
-    if verb == "recommend":
-        table = await asked.desk.crew.run(lambda: upwell.recommend(who, size, personalize=known))
-        return _document(table.to_pylist(), asked.lang)
-    if question is None:
+    if verb != "recommend" and question is None:
         raise RequestError("http.missing", 400, field="input")
-    said = Question(who, cast("Json", question), size, known)
-    return _document(await asked.desk.questions.ask(said), asked.lang)
+    said = None if verb == "recommend" else cast("Json", question)
+    found = await asked.desk.questions.ask(Question(who, said, size, known))
+    return _document(found, asked.lang)
 
 
 def _document(rows: list[Mapping[str, Any]], lang: str) -> dict[str, Any]:
