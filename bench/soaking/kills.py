@@ -135,7 +135,7 @@ def _ask(upwell: Upwell, seen: Seen) -> None:
 
 def _half_written(project: Project) -> Iterator[str]:
     """Folders of snapshots and models that stand under their final name and are not whole."""
-    data = project.folder / project.settings.data.folder
+    data = project.data
     for folder in sorted([*(data / "snapshots").iterdir(), *(data / "models").iterdir()]):
         if folder.name.startswith(TEMPORARY):
             continue
@@ -171,7 +171,7 @@ def _goes_on(project: Project, expected: Outcome, seen: Seen) -> None:
     seen.wrong["another outcome"] += found.names != expected.names
     pairs = zip(found.numbers, expected.numbers, strict=True)
     seen.apart = max(seen.apart, *(abs(one - other) for one, other in pairs))
-    data = project.folder / project.settings.data.folder
+    data = project.data
     seen.wrong["left over"] += len([*data.rglob(f"{TEMPORARY}*"), *data.glob("checkpoints/*")])
 
 

@@ -147,7 +147,7 @@ def judgement(
 
 def doubts_path(project: Project, turn: str) -> Path:
     """Where the doubts of a turn are kept."""
-    return project.folder / project.settings.data.folder / "doubts" / f"{turn}.parquet"
+    return project.data / "doubts" / f"{turn}.parquet"
 
 
 def scales(project: Project) -> dict[str, Scale]:
@@ -229,7 +229,7 @@ def questions(
 def workspace(project: Project) -> Iterator[tuple[Path, DuckDBPyConnection]]:
     """A folder for what is only needed now, and DuckDB spilling into it."""
     with (
-        staging(project.folder / project.settings.data.folder) as space,
+        staging(project.data) as space,
         connect(space / "spill") as con,
     ):
         yield space, con

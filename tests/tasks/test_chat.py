@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from tests.chatting import DATA, MODEL, rows, said
 
 from upwell.errors import PluginError, StageError
 from upwell.ports import Adaptable, Discerning, Judging, Manner, Talking
@@ -17,20 +18,7 @@ from upwell.stages.tune.trainer import train
 from upwell.tables import Dataset, canonical_json
 from upwell.tasks import chat
 from upwell.tasks._chat_model import IGNORED, LONGEST
-from upwell.tasks._chat_rows import Messages, messages
-
-DATA = chat.toy(0)
-MODEL = chat.start("", DATA, 0)
-
-
-def said(*told: tuple[str, str]) -> Messages:
-    return [{"role": role, "content": content} for role, content in told]
-
-
-def rows(*pairs: tuple[str, str]) -> pa.Table:
-    one = DATA.train.slice(0, 1).to_pylist()[0]
-    made = [one | {"input": text, "target": reply, "sign": None} for text, reply in pairs]
-    return pa.Table.from_pylist(made, schema=DATA.train.schema)
+from upwell.tasks._chat_rows import messages
 
 
 def numbers(*pairs: tuple[str, str]) -> tuple[list[float], list[float]]:

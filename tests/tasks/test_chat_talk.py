@@ -5,29 +5,15 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-import pyarrow as pa
 import pytest
 import torch
+from tests.chatting import DATA, MODEL, rows, said
 
 from upwell.ports import Manner, Piece
 from upwell.settings import TuneSettings
 from upwell.stages.tune.trainer import train
 from upwell.tables import Dataset
 from upwell.tasks import chat
-from upwell.tasks._chat_rows import Messages
-
-DATA = chat.toy(0)
-MODEL = chat.start("", DATA, 0)
-
-
-def said(*told: tuple[str, str]) -> Messages:
-    return [{"role": role, "content": content} for role, content in told]
-
-
-def rows(*pairs: tuple[str, str]) -> pa.Table:
-    one = DATA.train.slice(0, 1).to_pylist()[0]
-    made = [one | {"input": text, "target": reply, "sign": None} for text, reply in pairs]
-    return pa.Table.from_pylist(made, schema=DATA.train.schema)
 
 
 @pytest.fixture(scope="module")

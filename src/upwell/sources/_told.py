@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -63,34 +63,45 @@ def batches(
 
 def opinions(
     source: str,
-    number: int,
-    record: Mapping[str, Any],
-    said: Iterable[Said],
+    entries: Iterable[Entry],
+    says: Callable[[Mapping[str, Any]], Iterable[Said]],
     mapping: Mapping[str, str],
 ) -> Iterator[tuple[int, Entry]]:
-    """What a row says, as labels, and as thumbs where it is an opinion.
+    """What each entry ``says``, as labels, and as thumbs where it is an opinion.
 
-    A label is nobody's. An opinion is of a user, told by its input unless ``mapping`` says whose
-    it is. The same said twice has the same id, unless ``mapping`` names one.
+    An entry of which nothing can be said, for ``says`` raises, comes as its text. A label is
+    nobody's. An opinion is of a user, told by its input unless ``mapping`` says whose it is. The
+    same said twice has the same id, unless ``mapping`` names one.
     """
+    for number, entry in enumerate(entries, 1):
+        if isinstance(entry, str):
+            yield number, entry
+            continue
+        try:
+            found = list(says(entry))
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+            yield number, unread(entry)
+            continue
+        for one in found:
+            yield number, _opinion(source, entry, one, mapping)
+
+
+def _opinion(
+    source: str, record: Mapping[str, Any], said: Said, mapping: Mapping[str, str]
+) -> dict[str, Any]:
     named = record.get(mapping.get("id", ""))
     whose = [record.get(mapping.get(field, "")) for field in ("user", "at", "item")]
-    for one in said:
-        about = digest(one.input)
-        name = digest([one.input, one.target, one.sign, *whose])
-        yield (
-            number,
-            {
-                **record,
-                OWN["id"]: name if named is None else f"{named}{one.part}",
-                OWN["source"]: source,
-                OWN["user"]: None if one.sign is None else f"input:{about}",
-                OWN["kind"]: "label" if one.sign is None else "thumbs",
-                OWN["at"]: EARLIEST.isoformat(),
-                OWN["value"]: None if one.sign is None else float(one.sign),
-                OWN["payload"]: {"input": one.input, "target": one.target},
-            },
-        )
+    name = digest([said.input, said.target, said.sign, *whose])
+    return {
+        **record,
+        OWN["id"]: name if named is None else f"{named}{said.part}",
+        OWN["source"]: source,
+        OWN["user"]: None if said.sign is None else f"input:{digest(said.input)}",
+        OWN["kind"]: "label" if said.sign is None else "thumbs",
+        OWN["at"]: EARLIEST.isoformat(),
+        OWN["value"]: None if said.sign is None else float(said.sign),
+        OWN["payload"]: {"input": said.input, "target": said.target},
+    }
 
 
 def digest(value: object) -> str:

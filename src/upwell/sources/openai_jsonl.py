@@ -18,11 +18,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from upwell.sources._documents import Entry
 from upwell.sources._files import located, stem
 from upwell.sources._lines import streamed
 from upwell.sources._messages import answered, exchange
-from upwell.sources._told import Said, batches, opinions, unread
+from upwell.sources._told import Said, batches, opinions
 
 _TOY: list[dict[str, Any]] = [
     {"messages": [{"role": "system", "content": "Be brief."},
@@ -47,24 +46,8 @@ def read(location: str, mapping: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
     Raises SourceError when the file is missing, holds no JSON lines or is cut off.
     """
     for file in located(location, ".jsonl", ".ndjson", ".json"):
-        rows = (
-            row
-            for number, entry in enumerate(streamed(file), 1)
-            for row in _rows(number, entry, mapping)
-        )
+        rows = opinions("openai_jsonl", streamed(file), _said, mapping)
         yield from batches(file, stem(file, location), rows, mapping)
-
-
-def _rows(number: int, entry: Entry, mapping: Mapping[str, str]) -> Iterator[tuple[int, Entry]]:
-    if isinstance(entry, str):
-        yield number, entry
-        return
-    try:
-        said = _said(entry)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-        yield number, unread(entry)
-        return
-    yield from opinions("openai_jsonl", number, entry, said, mapping)
 
 
 def _said(record: Mapping[str, Any]) -> list[Said]:

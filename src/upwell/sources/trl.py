@@ -24,7 +24,7 @@ from upwell.sources._documents import Entry
 from upwell.sources._files import Progress, located, stem, told
 from upwell.sources._lines import streamed
 from upwell.sources._messages import answered, exchange
-from upwell.sources._told import Said, batches, opinions, unread
+from upwell.sources._told import Said, batches, opinions
 
 _AT_ONCE = 1024
 _PARQUET = (".parquet", ".pq")
@@ -52,9 +52,7 @@ def read(location: str, mapping: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
     """
     for file in located(location, ".jsonl", ".ndjson", ".json", *_PARQUET):
         entries = _parquet(file) if file.suffix in _PARQUET else streamed(file)
-        rows = (
-            row for number, entry in enumerate(entries, 1) for row in _rows(number, entry, mapping)
-        )
+        rows = opinions("trl", entries, _said, mapping)
         yield from batches(file, stem(file, location), rows, mapping)
 
 
@@ -66,19 +64,8 @@ def _parquet(file: Path) -> Iterator[Entry]:
             progress.rows += batch.num_rows
 
 
-def _rows(number: int, entry: Entry, mapping: Mapping[str, str]) -> Iterator[tuple[int, Entry]]:
-    if isinstance(entry, str):
-        yield number, entry
-        return
-    try:
-        said = _said({name: value for name, value in entry.items() if value is not None})
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-        yield number, unread(entry)
-        return
-    yield from opinions("trl", number, entry, said, mapping)
-
-
 def _said(record: Mapping[str, Any]) -> list[Said]:
+    record = {name: value for name, value in record.items() if value is not None}
     if "chosen" in record:
         return [
             Said(*_reply(record, "chosen"), 1, ":chosen"),

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from upwell.store import schema as sql
 from upwell.store.database import insert_new, reading, writing
 from upwell.store.emptied import emptied
 from upwell.store.journal import Journal
-from upwell.store.user_keys import Gone
+from upwell.store.user_keys import Shredded
 from upwell.tables import canonical_json, micros, moment
 
 State: TypeAlias = Literal["begun", "erased", "done"]
@@ -91,45 +91,47 @@ class Erasures:
         """Let the database's files hold no byte of what was removed."""
         emptied(self._engine)
 
-    def tombstones(self, erasures: Sequence[Erasure]) -> list[Gone]:
+    def tombstones(self, erasures: Sequence[Erasure]) -> list[Shredded]:
         """What is to be known of these users for ever."""
         rows = sql.erasures.c
         chosen = select(rows.user, rows.digest, rows.asked)
         with reading(self._engine) as connection:
             found = connection.execute(chosen.where(rows.id.in_([one.id for one in erasures])))
-            return [Gone(row.user, bytes(row.digest), row.asked) for row in found.fetchall()]
+            return [Shredded(row.user, bytes(row.digest), row.asked) for row in found.fetchall()]
 
-    def restore(self, gone: Sequence[Gone]) -> list[Erasure]:
+    def restore(self, shredded: Sequence[Shredded]) -> list[Erasure]:
         """Know users who were forgotten after a backup was made; returns those that were new."""
         known = {one.user for one in self.all()}
-        new = [one for one in gone if one.user not in known]
-        with writing(self._engine) as connection:
-            for one in new:
-                connection.execute(
-                    insert(sql.erasures).values(
-                        id=f"restored-{one.user}", user=one.user, digest=one.digest,
-                        asked=one.asked, counts="{}", erased=one.asked,
-                    )
-                )  # fmt: skip
-        return [one for one in self.all() if one.id in {f"restored-{gone.user}" for gone in new}]
+        rows = [
+            {"id": f"restored-{one.user}", "user": one.user, "digest": one.digest,
+             "asked": one.asked, "counts": "{}", "erased": one.asked}
+            for one in shredded if one.user not in known
+        ]  # fmt: skip
+        if rows:
+            with writing(self._engine) as connection:
+                connection.execute(insert(sql.erasures), rows)
+        return self._where(sql.erasures.c.id.in_([row["id"] for row in rows]))
 
     def all(self) -> list[Erasure]:
         """Every erasure, oldest first."""
-        with reading(self._engine) as connection:
-            rows = connection.execute(select(sql.erasures).order_by(sql.erasures.c.seq)).fetchall()
-        return [_erasure(row) for row in rows]
+        return self._where()
 
     def find(self, id: str) -> Erasure | None:
         """The erasure with this id; None where there is none."""
-        return next((one for one in self.all() if one.id == id), None)
+        return next(iter(self._where(sql.erasures.c.id == id)), None)
 
     def last_of(self, pseudonym: str) -> Erasure | None:
         """The latest erasure of a user; None where they never were forgotten."""
-        return next((one for one in reversed(self.all()) if one.user == pseudonym), None)
+        return next(reversed(self._where(sql.erasures.c.user == pseudonym)), None)
 
-    def pending(self) -> list[Erasure]:
-        """Erasures that are begun, oldest first."""
-        return [one for one in self.all() if one.state == "begun"]
+    def begun(self) -> list[Erasure]:
+        """Those of whom the journal alone is rid, oldest first."""
+        return self._where(sql.erasures.c.erased.is_(None))
+
+    def erased(self) -> list[Erasure]:
+        """Those of whom at most versions know still, oldest first."""
+        rows = sql.erasures.c
+        return self._where(rows.erased.isnot(None), rows.done.is_(None))
 
     def mark_erased(self, erasure: Erasure, removed: Mapping[str, int], at: datetime) -> None:
         """Keep that nothing but versions holds the user, and how much more was removed."""
@@ -154,6 +156,11 @@ class Erasures:
         with reading(self._engine) as connection:
             rows = connection.execute(select(sql.erasure_taints)).fetchall()
         return [Reached(row.erasure, row.version, row.rows) for row in rows]
+
+    def _where(self, *conditions: ColumnElement[bool]) -> list[Erasure]:
+        chosen = select(sql.erasures).where(*conditions).order_by(sql.erasures.c.seq)
+        with reading(self._engine) as connection:
+            return [_erasure(row) for row in connection.execute(chosen)]
 
     def _set(self, erasure: Erasure, **values: Any) -> None:
         here = sql.erasures.c.id == erasure.id

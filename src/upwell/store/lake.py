@@ -120,7 +120,7 @@ class Lake:
         """Predictions (Prediction columns with pseudonyms, and ``seq``), bounded likewise."""
         return self._read("predictions", con, until_seq, as_of)
 
-    def remove(self, gone: Gone) -> dict[str, int]:
+    def remove(self, gone: Gone) -> Counter[str]:
         """Remove every row that must not stay; returns how many, by user (a pseudonym)."""
         removed: Counter[str] = Counter()
         for noun in _NOUNS:
@@ -130,7 +130,7 @@ class Lake:
                     self._rewrite(noun, path, gone)
                 removed.update(held)
             self._sweep(noun)
-        return dict(removed)
+        return removed
 
     def sweep(self) -> int:
         """Remove what killed drains left; returns how much."""

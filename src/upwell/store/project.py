@@ -33,6 +33,16 @@ class Project:
     models: Models
     key: bytes
 
+    @property
+    def data(self) -> Path:
+        """The folder of everything that the loop keeps."""
+        return self.folder / self.settings.data.folder
+
+    @property
+    def keys(self) -> Path:
+        """The folder of its secrets."""
+        return self.data / KEYS
+
 
 def find_project(start: Path | None = None) -> Path:
     """The nearest folder, from ``start`` (default: here) upward, with an ``upwell.toml``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
@@ -11,6 +11,8 @@ from pyarrow import compute as pc
 
 Gone: TypeAlias = Callable[[pa.Table], pa.ChunkedArray]
 """Of a table with columns ``user`` and ``at``, which rows must not stay."""
+Holding: TypeAlias = "Mapping[str, Mapping[str, int] | None]"
+"""Snapshots that hold such rows: how many, by user; None where a snapshot cannot be read."""
 COLUMNS = ["user", "at"]
 
 

@@ -24,7 +24,7 @@ from pyarrow import parquet as pq
 from upwell.errors import StoreError
 from upwell.records import NAME, Example, Snapshot
 from upwell.store.files import full_disk_told, publish, sha256_of, staging, sweep
-from upwell.store.removal import COLUMNS, Gone, counted, left
+from upwell.store.removal import COLUMNS, Gone, Holding, counted, left
 from upwell.tables import Dataset, canonical_json, micros, moment, schema
 
 Part: TypeAlias = "pa.Table | duckdb.DuckDBPyRelation"
@@ -97,7 +97,7 @@ class Snapshots:
         }
         return Dataset(**tables)
 
-    def holding(self, gone: Gone) -> dict[str, dict[str, int] | None]:
+    def holding(self, gone: Gone) -> Holding:
         """Ids of the snapshots that hold rows which must not stay: how many, by user.
 
         None where a snapshot is altered: nobody can tell what was in it.
@@ -112,22 +112,19 @@ class Snapshots:
                 found |= {name: held} if held else {}
         return found
 
-    def remove(self, gone: Gone, items: pa.Array) -> int:
-        """Freeze anew, without them, what holds rows that must not stay; how many went.
+    def remove(self, gone: Gone, holding: Holding, items: pa.Array) -> None:
+        """Freeze anew, without them, the snapshots ``holding`` rows that must not stay.
 
         ``items`` are those that others still know; no other stays. A snapshot that is altered, so
         that nothing could be made of it, goes whole.
         """
-        removed = 0
-        for name, held in self.holding(gone).items():
+        for name, held in holding.items():
             if held is not None:
-                removed += sum(held.values())
                 self._replace(name, gone, items)
             else:
                 self._remove(name)
         for heir in self._folder.glob(f"*{HEIR}"):
             self._remove(heir.stem)
-        return removed
 
     def sweep(self) -> int:
         """Remove what killed writers left; returns how much."""

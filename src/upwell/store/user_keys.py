@@ -31,10 +31,8 @@ _keys = Table(
     Column("user", Text, primary_key=True),
     Column("key", LargeBinary, nullable=False),
 )
-
-
-_gone = Table(
-    "gone",
+_shredded = Table(
+    "shredded",
     _metadata,
     Column("user", Text, primary_key=True),
     Column("digest", LargeBinary, nullable=False),
@@ -43,7 +41,7 @@ _gone = Table(
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class Shredded:
     """A user whose key is deleted: pseudonym, tombstone, and when they asked (microseconds)."""
 
     user: str
@@ -68,7 +66,7 @@ class UserKeys:
         found = self.known(users)
         new = [user for user in dict.fromkeys(users) if user not in found]
         if new:
-            made = [(user, close(os.urandom(_LENGTH), self._wrapping, user)) for user in new]
+            made = [(user, closed(os.urandom(_LENGTH), self._wrapping, user)) for user in new]
             with writing(self._engine) as connection:
                 statement = insert_new(self._engine, _keys, ("user", "key"))
                 connection.exec_driver_sql(statement, made)
@@ -82,38 +80,38 @@ class UserKeys:
             for start in range(0, len(users), _LOOKUP):
                 part = _keys.c.user.in_(users[start : start + _LOOKUP])
                 rows = connection.execute(select(_keys).where(part)).fetchall()
-                opened = ((row.user, open_(row.key, self._wrapping, row.user)) for row in rows)
-                found |= {user: key for user, key in opened if key is not None}
+                keys = ((row.user, opened(row.key, self._wrapping, row.user)) for row in rows)
+                found |= {user: key for user, key in keys if key is not None}
         return found
 
-    def shred(self, gone: Sequence[Gone]) -> None:
+    def shred(self, users: Sequence[Shredded]) -> None:
         """Delete the keys of these users, to the last byte."""
-        rows = [(one.user, one.digest, one.asked) for one in gone]
+        rows = [(one.user, one.digest, one.asked) for one in users]
         with writing(self._engine) as connection:
-            for one in gone:
+            for one in users:
                 connection.execute(delete(_keys).where(_keys.c.user == one.user))
-            statement = insert_new(self._engine, _gone, ("user", "digest", "asked"))
+            statement = insert_new(self._engine, _shredded, ("user", "digest", "asked"))
             connection.exec_driver_sql(statement, rows)
         emptied(self._engine)
 
-    def gone(self) -> list[Gone]:
+    def shredded(self) -> list[Shredded]:
         """Every user whose key was deleted, in order of their pseudonyms."""
         with reading(self._engine) as connection:
-            rows = connection.execute(select(_gone).order_by(_gone.c.user)).fetchall()
-        return [Gone(row.user, bytes(row.digest), row.asked) for row in rows]
+            rows = connection.execute(select(_shredded).order_by(_shredded.c.user)).fetchall()
+        return [Shredded(row.user, bytes(row.digest), row.asked) for row in rows]
 
 
-def close(content: bytes, key: bytes, user: str) -> bytes:
+def closed(content: bytes, key: bytes, user: str) -> bytes:
     """``content`` closed with a key, for one user: a nonce of 12 bytes, and the rest."""
     nonce = os.urandom(_NONCE)
     return nonce + AESGCM(key).encrypt(nonce, content, user.encode())
 
 
-def open_(box: bytes, key: bytes, user: str) -> bytes | None:
+def opened(box: bytes, key: bytes, user: str) -> bytes | None:
     """What was closed with ``key`` for ``user``; None where it was not, or was altered.
 
-    >>> box = close(b"mine", bytes(32), "ann")
-    >>> open_(box, bytes(32), "ann"), open_(box, bytes(32), "bob")
+    >>> box = closed(b"mine", bytes(32), "ann")
+    >>> opened(box, bytes(32), "ann"), opened(box, bytes(32), "bob")
     (b'mine', None)
     """
     try:

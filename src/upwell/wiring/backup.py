@@ -31,7 +31,7 @@ from upwell.store.files import full_disk_told, private_folder, publish, staging
 from upwell.store.keys import fingerprint
 from upwell.store.project import KEYS, Project, open_project
 from upwell.store.removal import of_users
-from upwell.store.user_keys import UserKeys, close, open_
+from upwell.store.user_keys import UserKeys, closed, opened
 from upwell.wiring.turns import alone
 
 FORMAT = 1
@@ -89,7 +89,7 @@ def restore(path: Path, keys: Path, folder: Path) -> Restored:
 
 def user_keys(project: Project) -> UserKeys:
     """The users' keys of a project."""
-    return UserKeys(project.folder / project.settings.data.folder / KEYS, project.key)
+    return UserKeys(project.keys, project.key)
 
 
 def _boxes(project: Project, keys: UserKeys, users: Sequence[str]) -> Iterator[bytes]:
@@ -98,7 +98,7 @@ def _boxes(project: Project, keys: UserKeys, users: Sequence[str]) -> Iterator[b
     for start in range(0, len(users), _TOGETHER):
         part = {hidden.of(user): user for user in users[start : start + _TOGETHER]}
         for name, key in keys.of(list(part)).items():
-            box = close(packed(project.journal, part[name]), key, name)
+            box = closed(packed(project.journal, part[name]), key, name)
             yield json.dumps({"user": name, "box": b64encode(box).decode()}).encode() + b"\n"
 
 
@@ -112,14 +112,14 @@ def _learned(project: Project, users: Sequence[str]) -> Iterator[str]:
 
 
 def _pack_models(project: Project, archive: ZipFile) -> int:
-    packed_ = 0
-    models = project.folder / project.settings.data.folder / "models"
+    count = 0
+    models = project.data / "models"
     for version in project.ledger.versions(project.settings.project.task):
         files = [one for one in (models / version.path).rglob("*") if one.is_file()]
         for file in files:
             archive.write(file, _MODELS + file.relative_to(models).as_posix())
-        packed_ += bool(files)
-    return packed_
+        count += bool(files)
+    return count
 
 
 def _restore(archive: ZipFile, keys: Path, folder: Path) -> Restored:
@@ -151,7 +151,7 @@ def _open_boxes(archive: ZipFile, project: Project) -> tuple[int, int, int]:
         for line in stream:
             told = json.loads(line)
             key = keys.known([told["user"]]).get(told["user"])
-            piece = key and open_(b64decode(told["box"]), key, told["user"])
+            piece = key and opened(b64decode(told["box"]), key, told["user"])
             if not piece:
                 gone += 1
                 continue
@@ -164,7 +164,7 @@ def _open_boxes(archive: ZipFile, project: Project) -> tuple[int, int, int]:
 def _know_gone(archive: ZipFile, project: Project) -> None:
     """Raise the tombstones of those who were forgotten since, and name what learned from them."""
     keys, erasures = user_keys(project), Erasures(project.journal)
-    new = {one.user: one.id for one in erasures.restore(keys.gone())}
+    new = {one.user: one.id for one in erasures.restore(keys.shredded())}
     keys.close()
     lines = map(json.loads, archive.read(_LEARNED).splitlines())
     erasures.reach(Reached(new[user], version, n) for version, user, n in lines if user in new)

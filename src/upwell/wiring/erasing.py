@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from upwell.errors import StageError, StoreError
 from upwell.records import Json
@@ -21,9 +20,9 @@ from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.store.doubts import forget_doubts
 from upwell.store.erasures import Erasure, Erasures, Reached
 from upwell.store.keys import fingerprint
-from upwell.store.project import KEYS, Project
+from upwell.store.project import Project
 from upwell.store.receipts import Signed, public_key, sign
-from upwell.store.removal import of_users
+from upwell.store.removal import Holding, of_users
 from upwell.store.trials import Trials
 from upwell.store.user_keys import UserKeys
 from upwell.wiring.removing import doubts_folder, expire, remove_rows
@@ -52,19 +51,22 @@ def erase(project: Project, now: datetime) -> list[Erasure]:
     An unfinished turn is ended, for it may have read the rows already.
     """
     erasures = Erasures(project.journal)
-    begun = erasures.pending()
+    begun = erasures.begun()
     if begun:
-        users = [one.user for one in begun]
+        gone = of_users([one.user for one in begun])
+        holding = project.snapshots.holding(gone)
         unfinished = project.ledger.unfinished_turn(project.settings.project.task)
         if unfinished is not None:
             end(project, unfinished, now)
-        _name_versions(project, begun)
-        removed = _remove(project, users)
+        _name_versions(project, begun, holding)
+        in_lake, in_snapshots = remove_rows(project, gone, holding)
+        forget_doubts(doubts_folder(project), [one.user for one in begun])
         _end_trial(project, now)
         erasures.empty()
         _shred(project, begun)
         for one in begun:
-            erasures.mark_erased(one, removed[one.user], now)
+            removed = {"lake": in_lake[one.user], "snapshots": in_snapshots[one.user]}
+            erasures.mark_erased(one, removed, now)
     settle(project, now)
     return begun
 
@@ -81,7 +83,7 @@ def finish_begun(project: Project, now: datetime, is_due: bool = False) -> bool:
     Where it ``is_due``, what is past its time goes too.
     """
     is_due = is_due and bool(project.settings.retention.days)
-    if not is_due and not Erasures(project.journal).pending():
+    if not is_due and not Erasures(project.journal).begun():
         return True
     try:
         with alone(project, now):
@@ -100,9 +102,9 @@ def settle(project: Project, now: datetime) -> None:
     """
     erasures = Erasures(project.journal)
     champion = project.ledger.champion(project.settings.project.task)
-    open_ones = [one for one in erasures.all() if one.state == "erased"]
-    reached = erasures.reached() if open_ones else []
-    for one in open_ones:
+    waiting = erasures.erased()
+    reached = erasures.reached() if waiting else []
+    for one in waiting:
         versions = {found.version for found in reached if found.erasure == one.id}
         serving = {champion.id} & versions if champion else set[str]()
         for version in sorted(versions - serving):
@@ -135,9 +137,8 @@ def receipt(project: Project, erasure: Erasure) -> Document:
     }
 
 
-def _name_versions(project: Project, begun: Sequence[Erasure]) -> None:
+def _name_versions(project: Project, begun: Sequence[Erasure], holding: Holding) -> None:
     """Keep which versions learned from them, before their snapshots no longer tell."""
-    holding = project.snapshots.holding(of_users([one.user for one in begun]))
     reached = [
         Reached(one.id, version.id, None if held is None else held[one.user])
         for version in project.ledger.versions(project.settings.project.task)
@@ -148,19 +149,9 @@ def _name_versions(project: Project, begun: Sequence[Erasure]) -> None:
     Erasures(project.journal).reach(reached)
 
 
-def _remove(project: Project, users: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Write anew what holds these users; the lake's and the snapshots' rows that went, by user."""
-    in_lake, in_snapshots = remove_rows(project, of_users(users))
-    forget_doubts(doubts_folder(project), users)
-    return {
-        user: {"lake": in_lake.get(user, 0), "snapshots": in_snapshots.get(user, 0)}
-        for user in users
-    }
-
-
 def _shred(project: Project, begun: Sequence[Erasure]) -> None:
     """Delete the users' keys: no backup that was ever made can be opened for them again."""
-    keys = UserKeys(_keys(project), project.key)
+    keys = UserKeys(project.keys, project.key)
     keys.shred(Erasures(project.journal).tombstones(begun))
     keys.close()
 
@@ -175,13 +166,9 @@ def _end_trial(project: Project, now: datetime) -> None:
 
 def signed_receipt(project: Project, erasure: Erasure) -> Signed:
     """The receipt of an erasure as it stands, signed by the project."""
-    return sign(_keys(project), receipt(project, erasure))
+    return sign(project.keys, receipt(project, erasure))
 
 
 def signer(project: Project) -> str:
     """The public key that the project's receipts are signed with."""
-    return public_key(_keys(project))
-
-
-def _keys(project: Project) -> Path:
-    return project.folder / project.settings.data.folder / KEYS
+    return public_key(project.keys)

@@ -71,7 +71,7 @@ class Trial:
         k, size = self.project.settings.serve.k, self.rows.num_rows
         place = self.part.rpartition(":")[2]
         name = f"{one.digest[:16]}-{self.test[:16]}-{place}-{size}-{k}.parquet"
-        return self.project.folder / self.project.settings.data.folder / "judged" / name
+        return self.project.data / "judged" / name
 
 
 def trial_of(project: Project, turn: Turn) -> Trial:

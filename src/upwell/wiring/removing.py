@@ -12,7 +12,7 @@ from upwell import rows
 from upwell.store.expiry import expire_rows
 from upwell.store.judged import forget_answers
 from upwell.store.project import Project
-from upwell.store.removal import Gone, before
+from upwell.store.removal import Gone, Holding, before
 from upwell.tables import canonical_json
 from upwell.wiring.turns import end
 
@@ -27,7 +27,8 @@ def expire(project: Project, now: datetime) -> None:
         return
     cutoff = now - timedelta(days=days)
     counts = expire_rows(project.journal, cutoff)
-    in_lake, in_snapshots = remove_rows(project, before(cutoff))
+    gone = before(cutoff)
+    in_lake, in_snapshots = remove_rows(project, gone, project.snapshots.holding(gone))
     removed = {**counts, "lake": sum(in_lake.values()), "snapshots": sum(in_snapshots.values())}
     if any(removed.values()):
         unfinished = project.ledger.unfinished_turn(project.settings.project.task)
@@ -39,29 +40,26 @@ def expire(project: Project, now: datetime) -> None:
             (doubts_folder(project) / f"{turn.id}.parquet").unlink(missing_ok=True)
 
 
-def remove_rows(project: Project, gone: Gone) -> tuple[dict[str, int], dict[str, int]]:
+def remove_rows(
+    project: Project, gone: Gone, holding: Holding
+) -> tuple[Counter[str], Counter[str]]:
     """Write lake and snapshots anew without such rows: how many went of each, by user.
 
     What versions answered to such rows of a frozen test goes too.
     """
-    holding = project.snapshots.holding(gone)
     tests = {project.snapshots.snapshot(name).test[:16] for name, held in holding.items() if held}
     in_lake = project.lake.remove(gone)
-    forget_answers(_data(project) / "judged", tests)
-    project.snapshots.remove(gone, _items(project))
+    forget_answers(project.data / "judged", tests)
+    project.snapshots.remove(gone, holding, _items(project))
     in_snapshots: Counter[str] = Counter()
     for held in holding.values():
         in_snapshots.update(held or {})
-    return in_lake, dict(in_snapshots)
+    return in_lake, in_snapshots
 
 
 def doubts_folder(project: Project) -> Path:
     """Where the doubts of all turns are kept."""
-    return _data(project) / "doubts"
-
-
-def _data(project: Project) -> Path:
-    return project.folder / project.settings.data.folder
+    return project.data / "doubts"
 
 
 def _items(project: Project) -> pa.Array:

@@ -56,11 +56,16 @@ def answers(
     found, raised = live.answer_split(inputs, asking, split)
     versions, found = found["model"].to_pylist(), found.drop_columns(["model"])
     if (failed := problem or raised) is not None:
-        reason = f"{type(failed).__name__}: {failed}".splitlines()[0][:200]
-        finish(project, trial, "rollback", {"key": "trial.failed", "problem": reason}, at)
+        end_failed(project, trial, failed, at)
         return _marked(found, versions, None)
     told: dict[str, Json] = {"id": trial.id, "chance": float(split.chance.max(initial=0.0))}
     return _marked(found, versions, trial.mode, [told if user else None for user in users])
+
+
+def end_failed(project: Project, trial: Trial, problem: Exception, at: datetime) -> None:
+    """End a trial whose challenger failed while it served."""
+    told = f"{type(problem).__name__}: {problem}".splitlines()[0][:200]
+    finish(project, trial, "rollback", {"key": "trial.failed", "problem": told}, at)
 
 
 def _apart(

@@ -48,7 +48,7 @@ def alone(project: Project, now: datetime) -> Iterator[None]:
 
     Raises StoreError ``turn.running``, naming the process that runs a turn and since when.
     """
-    data = project.folder / project.settings.data.folder
+    data = project.data
     with held(data, project.journal.engine, project.settings.project.task, now):
         sweep_leftovers(project)
         yield
@@ -56,7 +56,7 @@ def alone(project: Project, now: datetime) -> Iterator[None]:
 
 def sweep_leftovers(project: Project) -> int:
     """Remove what no turn will take up again; returns how much. Call while holding the lock."""
-    data, task = project.folder / project.settings.data.folder, project.settings.project.task
+    data, task = project.data, project.settings.project.task
     ledger = project.ledger
     swept = sum(sweep(data / room) for room in ROOMS)
     unfinished = ledger.unfinished_turn(task)
@@ -73,7 +73,7 @@ def sweep_leftovers(project: Project) -> int:
 
 def checkpoint_of(project: Project, turn: Turn) -> Path:
     """Where the turn's training keeps what it needs to go on."""
-    return project.folder / project.settings.data.folder / CHECKPOINTS / turn.id
+    return project.data / CHECKPOINTS / turn.id
 
 
 def begin(project: Project, as_of: datetime | None, seed: int, now: datetime) -> Turn:

@@ -12,8 +12,7 @@ from upwell.stages.serve.live import Live, Serving
 from upwell.store.lookups import champion_of
 from upwell.store.project import Project
 from upwell.store.trials import Trial, Trials
-from upwell.wiring.serving import place, split_of
-from upwell.wiring.trials import finish
+from upwell.wiring.serving import end_failed, place, split_of
 
 CHAMPION, CHALLENGER, VERSION, UPSTREAM = "champion", "challenger", "version", "upstream"
 
@@ -108,9 +107,7 @@ class Voices:
         """
         if voice.trial is None or voice.variant != CHALLENGER:
             raise problem
-        reason = f"{type(problem).__name__}: {problem}".splitlines()[0][:200]
-        told: dict[str, Json] = {"key": "trial.failed", "problem": reason}
-        finish(self._project, voice.trial, "rollback", told, at)
+        end_failed(self._project, voice.trial, problem, at)
         return self._champion(voice.trial.champion)
 
     def _tried(self, trial: Trial, champion: str, user: str, at: datetime) -> Voice:

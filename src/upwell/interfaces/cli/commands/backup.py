@@ -11,7 +11,6 @@ import typer
 from upwell.errors import InterfaceError
 from upwell.interfaces.cli.here import Answer, Here
 from upwell.interfaces.cli.opened import opened
-from upwell.store.project import KEYS
 from upwell.wiring.backup import backup
 
 
@@ -25,7 +24,7 @@ def run(
     if file.exists():
         raise InterfaceError("cli.export_exists", file=file)
     made = backup(project, file, datetime.now(UTC))
-    keys = project.folder / project.settings.data.folder / KEYS
+    keys = project.keys
     return Answer(
         {"file": str(file), "keys": str(keys), **made},
         [here.say("cli.backup.done", file=file, **made), here.say("cli.backup.keys", folder=keys)],
