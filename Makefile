@@ -29,9 +29,10 @@ test: $(VENV)/.ready ## run the tests (installs what it needs)
 test-slow: $(VENV)/.ready ## run the tests that take longer
 	$(TESTS) -m slow $(ARGS)
 
-test-hostile: $(VENV)/.ready ## malformed rows, keys against routes, paths in every parameter
+test-hostile: $(VENV)/.ready ## malformed rows, keys against routes, paths in every parameter, schemathesis
 	$(TESTS) -p no:randomly tests/interfaces/http/test_malformed.py tests/interfaces/http/test_http_gate.py \
 	  tests/interfaces/http/test_limits.py tests/interfaces/http/test_hostile.py $(ARGS)
+	$(ALONE) bench.hostile
 
 check: $(VENV)/.ready ## lint, formatting, types, import contracts, rules of the house
 	$(BIN)/ruff check .

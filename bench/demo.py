@@ -47,7 +47,15 @@ TOLD = {
 
 def run(folder: Path) -> tuple[float, float]:
     """Wall seconds and peak memory (GiB) of one demo, made in ``folder``."""
-    command = [sys.executable, "-m", "upwell.interfaces.cli", "demo", str(folder), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "upwell.interfaces.cli",
+        "demo",
+        "--folder",
+        str(folder),
+        "--json",
+    ]
     began = perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

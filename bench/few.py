@@ -30,7 +30,7 @@ from pyarrow import compute as pc
 from pyarrow import parquet as pq
 
 from bench import protocol
-from bench.peers import setfit_environment
+from bench.peers import own
 from bench.rows import RESULTS, Row, publish
 from upwell.records import Example
 from upwell.settings import TuneSettings
@@ -124,7 +124,7 @@ def setfit(name: str, shots: pa.Table, test: pa.Table, seed: int) -> Mark:
     with TemporaryDirectory(prefix="upwell-setfit-") as folder:
         (Path(folder) / "request.json").write_text(json.dumps(request), encoding="utf-8")
         subprocess.run(
-            [setfit_environment.interpreter(), _SCRIPT, folder],
+            [own.interpreter("setfit", ["setfit==1.2.0"], "setfit"), _SCRIPT, folder],
             env=os.environ | _ONE_THREAD, check=True, capture_output=True,
         )  # fmt: skip
         told = json.loads((Path(folder) / "answer.json").read_text(encoding="utf-8"))

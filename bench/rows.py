@@ -33,6 +33,13 @@ def publish(bench: str, rows: Sequence[Row]) -> None:
         sys.exit(1)
 
 
+def measured(bench: str, but: Sequence[Row]) -> list[Row]:
+    """What ``results/<bench>.json`` holds from earlier, ``but`` for the rows of these names."""
+    path, names = RESULTS / f"{bench}.json", {row.name for row in but}
+    told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return [Row(**row) for row in told if row["name"] not in names]
+
+
 def render(rows: Sequence[Row]) -> str:
     """The table for a terminal.
 

@@ -14,7 +14,8 @@ from bench.rows import RESULTS, Row
 DOCS = Path(__file__).parents[1] / "docs"
 TARGETS: Mapping[str, str] = {
     "cold": "bench-recommend", "scale": "bench-recommend", "serving": "bench-recommend",
-    "forget": "test-forget", "soak-capture": "soak-capture", "soak-turns": "soak-turns",
+    "forget": "test-forget", "hostile": "test-hostile",
+    "soak-capture": "soak-capture", "soak-turns": "soak-turns",
 }  # fmt: skip
 """Results whose make target is not named after them."""
 WORDS: Mapping[str, Mapping[str, str]] = {

@@ -41,6 +41,7 @@ def turn(
     """
     with wiring.alone(project, now):  # a second one is refused; what a killed one left is swept
         wiring.tidy(project, now)  # first goes who asked to be forgotten and what is past its time
+        wiring.adopt(project, now)  # a base that speaks already serves until it is beaten
         this = wiring.begin(project, as_of, seed, now)
         stage = partial(wiring.once, project, this, progress)
 

@@ -29,11 +29,12 @@ from upwell.stages.dataset.examples import Scale, examples, owned
 from upwell.stages.dataset.history import with_history
 from upwell.stages.protect.consent import permitted
 from upwell.stages.protect.exclusion import counting
-from upwell.stages.protect.pseudonyms import Pseudonyms
+from upwell.stages.protect.pseudonyms import Pseudonyms, Step
 from upwell.store.exclusions import Exclusions
 from upwell.store.files import staging
 from upwell.store.lake import connect
 from upwell.store.project import Project
+from upwell.store.renaming import first_name
 from upwell.tables import Dataset, moment, schema, to_table
 
 _BATCH = 500_000
@@ -42,9 +43,14 @@ SIGNALS, SILENCES = "signals.parquet", "silences.parquet"
 EXAMPLES, READABLE = "examples.parquet", "readable.parquet"
 
 
+def pseudonyms(project: Project, steps: Sequence[Step] = ()) -> Pseudonyms:
+    """The pseudonyms of a project's users as they are stored now."""
+    return Pseudonyms(project.key, steps, project.veil.over)
+
+
 def permitted_users(project: Project, purpose: str, now: datetime) -> pa.Array:
     """Pseudonyms of the users who allow ``purpose`` now and were not purged."""
-    consents = Pseudonyms(project.key).protect(project.journal.consents())
+    consents = pseudonyms(project).protect(project.journal.consents())
     users = permitted(consents, purpose, now)
     purged = pa.array(Exclusions(project.journal).names("user"), pa.string())
     return users.filter(pc.invert(pc.is_in(users, purged)))
@@ -138,7 +144,7 @@ def judgement(
         permitted=con.from_arrow(pa.table({"user": users})),
         silences=con.read_parquet(str(space / SILENCES)) if awaiting else None,
         about=kind,
-        judged=split.judged(settings.split, kind, frozen),
+        judged=split.judged(settings.split, kind, frozen, first_name(con, project.veil)),
         as_of=as_of,
         now=known,
     )
@@ -194,7 +200,7 @@ def asking(project: Project, users: Sequence[str], now: datetime) -> pa.Table:
     A user who does not allow ``serve`` is answered as somebody nobody knows. Reads the whole lake;
     ``wiring.known`` keeps the same rows ready for requests.
     """
-    hidden = [Pseudonyms(project.key).of(user) for user in users]
+    hidden = [pseudonyms(project).of(user) for user in users]
     known = set(permitted_users(project, "serve", now).to_pylist()) & set(hidden)
     asked = list(dict.fromkeys(hidden))
     with workspace(project) as (space, con):
@@ -217,7 +223,7 @@ def questions(
     project: Project, users: Sequence[str], inputs: Sequence[str], now: datetime
 ) -> pa.Table:
     """One row for each input of a task about answers, asked by the user beside it, in order."""
-    hidden, task = Pseudonyms(project.key), project.settings.project.task
+    hidden, task = pseudonyms(project), project.settings.project.task
     asked = [
         Example(str(n), hidden.of(user), task, text, "", None, 0.0, 1.0, None, "", now, ())
         for n, (user, text) in enumerate(zip(users, inputs, strict=True))

@@ -16,6 +16,7 @@ from upwell.records import BadRow, Consent, Event, Json, Prediction, Receipt
 from upwell.stages.collect.intake import rows_to_table, sort_out
 from upwell.stages.serve import told
 from upwell.stages.serve.live import Asking, Live
+from upwell.stages.serve.withheld import Withholding
 from upwell.store.project import Project
 from upwell.tables import canonical_json, micros, to_records, to_table
 from upwell.wiring.chat import Chats, Reply, Spoken
@@ -54,7 +55,8 @@ class Upwell:
     @cached_property
     def _live(self) -> Live:
         """What answers; the task, and torch with it, is imported when something is asked."""
-        return Live(plugin("tasks", self.project.settings.project.task))
+        task = plugin("tasks", self.project.settings.project.task)
+        return Live(Withholding(task, self._known.hidden) if task.ABOUT == "item" else task)
 
     @cached_property
     def chats(self) -> Chats:
@@ -125,10 +127,11 @@ class Upwell:
     ) -> pa.Table:
         """The ``k`` items to show, best first: item, title, score, reason, and how it was chosen.
 
-        Columns ``propensity``, ``prediction`` and ``model`` are the same in every row. The answer
-        is recorded before it is given. With ``personalize=False``, and for a user who does not
-        allow ``serve``, nothing that is known of the user is read: all get the same. Raises
-        StageError ``serve.no_champion``, or ``serve.other_verb`` where the task answers inputs.
+        An item whose latest fact says ``hidden`` is none of them, whoever asks. Columns
+        ``propensity``, ``prediction`` and ``model`` are the same in every row. The answer is
+        recorded before it is given. With ``personalize=False``, and for a user who does not allow
+        ``serve``, nothing that is known of the user is read: all get the same. Raises StageError
+        ``serve.no_champion``, or ``serve.other_verb`` where the task answers inputs.
         """
         return self.recommend_many([user], k, personalize=personalize, now=now)[0]
 

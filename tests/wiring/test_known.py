@@ -122,6 +122,11 @@ def test_they_are_in_many_more_lives(task: str, steps: list[list[Drawn] | str]) 
         live_through(opened(Path(folder), task), steps)
 
 
+def test_a_group_told_later_is_not_known_before(tmp_path: Path) -> None:
+    told: list[Drawn] = [(0, "click", "ann", None, None, 0), (3, "user", "ann", None, None, 27)]
+    live_through(opened(tmp_path, "recommend"), [told, "back"])
+
+
 def live_through(project: Project, steps: list[list[Drawn] | str]) -> None:
     """Two processes keep rows of users to whom the steps happen."""
     elsewhere = open_project(project.folder)
@@ -259,6 +264,26 @@ def test_titles_are_the_latest_that_are_told(upwell: Upwell) -> None:
     upwell.capture([{**fact, "id": "3", "payload": {"title": None}}], now=NOW)
     known.who(["ann"], True, NOW)
     assert known.titles(["i1", "i2"]) == ["New", "i2"]
+
+
+def test_items_are_hidden_as_their_latest_facts_say(upwell: Upwell) -> None:
+    known, items = Known(upwell.project), ["i1", "i2", "i3"]
+    fact = {"kind": "item", "user": "", "item": "i1"}
+    told = [
+        ({"hidden": True}, 0), ({"title": "A"}, 2), ({"hidden": True}, 1), ({"hidden": True}, 3),
+        ({"hidden": "yes"}, 4), ({"hidden": True}, 5), ({"deleted": True}, 6),
+    ]  # fmt: skip
+    for number, (payload, days) in enumerate(told):
+        at = START + timedelta(days=days)
+        upwell.capture([{**fact, "id": f"f{number}", "at": at, "payload": payload}], now=at)
+        known.who(["ann"], True, NOW)
+        expected = {"i1"} if number in (0, 3, 5) else set()
+        assert known.hidden(items) == expected, number
+    Exclusions(upwell.project.journal).add("source", "spam", NOW, "")
+    bad = {**fact, "id": "bad", "item": "i2", "source": "spam", "at": NOW, "payload": told[0][0]}
+    upwell.capture([bad], now=NOW)
+    known.who(["ann"], True, NOW)
+    assert known.hidden(items) == set()
 
 
 def test_where_silence_counts_the_whole_log_is_asked(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from upwell import rows
 from upwell.errors import InterfaceError
 from upwell.records import Doubt, Json
 from upwell.stages.clean.explain import Fate, fates
-from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.store.doubts import doubts_of
 from upwell.store.exclusions import Exclusions
 from upwell.store.ledger import Turn
@@ -35,7 +34,7 @@ def fates_of(project: Project, user: str) -> tuple[Turn, list[Fate]]:
     Raises InterfaceError where no turn was, or it knows no event of the user.
     """
     turn, snapshot = last_turn(project)
-    hidden = Pseudonyms(project.key).of(user)
+    hidden = rows.pseudonyms(project).of(user)
     data = project.snapshots.read(snapshot)
     parts = {name: _of(getattr(data, name), hidden) for name in PARTS}
     with rows.workspace(project) as (_, con):

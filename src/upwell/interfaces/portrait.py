@@ -22,7 +22,6 @@ from upwell.interfaces.fates import fates_of
 from upwell.plugins import plugin
 from upwell.records import BadRow, Consent, Event, Json, Prediction
 from upwell.stages.behaviour.features import FEATURES
-from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.store.files import full_disk_told
 from upwell.store.held import Held, held
 from upwell.store.project import Project
@@ -126,7 +125,7 @@ def _used(project: Project, user: str) -> list[Mapping[str, Json]]:
 
 def _models(project: Project, user: str) -> list[Mapping[str, Json]]:
     """The versions that learned from the user's rows, and how many each."""
-    hidden = Pseudonyms(project.key).of(user)
+    hidden = rows.pseudonyms(project).of(user)
     holding = project.snapshots.holding(of_users([hidden]))
     return [
         {"version": version.id, "at": version.at.isoformat(), "rows": (held or {}).get(hidden)}

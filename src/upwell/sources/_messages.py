@@ -9,10 +9,10 @@ KeyError: a row with a part left out would teach something that nobody said.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-Messages: TypeAlias = "list[dict[str, str]]"
-Input: TypeAlias = "str | Messages"
+from upwell.conversation import Input, are_messages, input_of
+
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _TEXTS = ("text", "input_text", "output_text")
 
@@ -62,6 +62,37 @@ def message(one: Any) -> dict[str, str]:
     return {"role": _ROLES[one["role"]], "content": text}
 
 
+def asked_in(inputs: Any) -> Input | None:
+    """What was asked in the arguments of a call: its messages, or its only text; else None.
+
+    >>> asked_in({"question": "2+2?"}), asked_in({"a": 1, "b": 2})
+    ('2+2?', None)
+    """
+    named = inputs.get("messages") if isinstance(inputs, dict) else inputs
+    if isinstance(named, list) and (named is not inputs or (named and are_messages(named))):
+        return input_of([message(one) for one in named])
+    alone = list(inputs.values()) if isinstance(inputs, dict) and len(inputs) == 1 else [inputs]
+    return alone[0] if isinstance(alone[0], str) else None
+
+
+def reply_in(outputs: Any) -> Any:
+    """The reply in what a call gave: a message, the first choice, the last of messages; else it.
+
+    >>> reply_in({"choices": [{"message": {"role": "assistant", "content": "4"}}]}), reply_in(4)
+    ('4', 4)
+    """
+    if outputs and are_messages(outputs):
+        return message(outputs[-1])["content"]
+    if not isinstance(outputs, dict):
+        return outputs
+    if outputs.get("choices"):
+        return message(outputs["choices"][0]["message"])["content"]
+    if isinstance(outputs.get("messages"), list):
+        return exchange(outputs["messages"])[1]
+    is_message = "content" in outputs or outputs.get("tool_calls")
+    return message({"role": "assistant", **outputs})["content"] if is_message else outputs
+
+
 def text_of_parts(content: Any) -> str:
     """The text of a message's content: a text, or a list of parts that are all text."""
     if isinstance(content, str):
@@ -70,14 +101,3 @@ def text_of_parts(content: Any) -> str:
     if any(not isinstance(text, str) for text in texts):
         raise ValueError("content")
     return "\n".join(map(str, texts))
-
-
-def input_of(asked: Messages) -> Input:
-    """Messages as an input. Raises ValueError where the last word is not a user's.
-
-    A text that could be taken for messages stays a message.
-    """
-    if not asked or asked[-1]["role"] != "user":
-        raise ValueError("user")
-    is_lone = len(asked) == 1 and not asked[0]["content"].lstrip().startswith("[")
-    return asked[0]["content"] if is_lone else asked

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from upwell.sources._messages import Messages
+from upwell.conversation import Messages
 from upwell.tables import EPOCH
 
 INPUT, OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
@@ -24,6 +24,7 @@ USER = ("user.id", "enduser.id")
 RESULT = "gen_ai.evaluation.result"
 NAME, VALUE = "gen_ai.evaluation.name", "gen_ai.evaluation.score.value"
 LABEL, EXPLANATION = "gen_ai.evaluation.score.label", "gen_ai.evaluation.explanation"
+OPERATION, ANSWERING = "gen_ai.operation.name", ("chat", "generate_content", "text_completion")
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _PLAIN = ("stringValue", "boolValue", "doubleValue", "bytesValue")
 
@@ -55,13 +56,33 @@ def happenings(request: Mapping[str, Any]) -> Iterator[Happening]:
     """
     if "resourceSpans" not in request and "resourceLogs" not in request:
         raise KeyError("resourceSpans")
-    for span in _scoped(request, "resourceSpans", "scopeSpans", "spans"):
-        yield _happening(span, span, span.get("endTimeUnixNano"))
-        for event in span.get("events") or ():
-            yield _happening(event, span, event.get("timeUnixNano"))
-    for record in _scoped(request, "resourceLogs", "scopeLogs", "logRecords"):
-        at = record.get("timeUnixNano") or record.get("observedTimeUnixNano")
-        yield _happening(record, record, at)
+    for span in spans(request):
+        yield from of_span(span)
+    for record in records(request):
+        yield of_record(record)
+
+
+def spans(request: Mapping[str, Any]) -> Iterator[Any]:
+    """The spans of an export request, as they are."""
+    return _scoped(request, "resourceSpans", "scopeSpans", "spans")
+
+
+def records(request: Mapping[str, Any]) -> Iterator[Any]:
+    """The log records of an export request, as they are."""
+    return _scoped(request, "resourceLogs", "scopeLogs", "logRecords")
+
+
+def of_span(span: Mapping[str, Any]) -> Iterator[Happening]:
+    """A span, then the events on it."""
+    yield _happening(span, span, span.get("endTimeUnixNano"))
+    for event in span.get("events") or ():
+        yield _happening(event, span, event.get("timeUnixNano"))
+
+
+def of_record(record: Mapping[str, Any]) -> Happening:
+    """A log record, which is an event."""
+    times = (record.get("timeUnixNano"), record.get("observedTimeUnixNano"))
+    return _happening(record, record, next((at for at in times if int(at or 0)), None))
 
 
 def _scoped(request: Mapping[str, Any], of: str, scoped: str, what: str) -> Iterator[Any]:
@@ -111,7 +132,9 @@ def _happening(one: Mapping[str, Any], on: Mapping[str, Any], at: Any) -> Happen
     """What ``one`` says; the trace and span are those of what it stands ``on``."""
     said = {entry["key"]: _value(entry.get("value") or {}) for entry in one.get("attributes") or ()}
     name = one.get("name") or one.get("eventName") or said.get("event.name") or ""
-    moment = None if at is None else (EPOCH + timedelta(microseconds=int(at) // 1000)).isoformat()
+    # In OTLP the number 0 is how a field is left out.
+    micros = int(at or 0) // 1000
+    moment = (EPOCH + timedelta(microseconds=micros)).isoformat() if micros else None
     return Happening(name, said, on.get("traceId") or "", on.get("spanId") or "", moment)
 
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 from upwell.sources._documents import Entry
 from upwell.sources._files import located, stem
 from upwell.sources._lines import streamed
-from upwell.sources._messages import exchange, input_of, message, text_of_parts
+from upwell.sources._messages import asked_in, reply_in
 from upwell.sources._names import name_of
 from upwell.sources._told import OWN, batches, unread
 
@@ -142,25 +142,7 @@ def _said(one: Mapping[str, Any], spans: list[Any]) -> dict[str, Any]:
                 json.loads(told.get(name) or "null")
                 for name in ("mlflow.spanInputs", "mlflow.spanOutputs")
             )
-            found = {"input": _asked(asked), "target": _answer(answer)}
+            said = asked_in(asked)
+            found = {"input": asked if said is None else said, "target": reply_in(answer)}
             return {name: value for name, value in found.items() if value}
     return {}
-
-
-def _asked(inputs: Any) -> Any:
-    """Messages or a text where the inputs hold them, else the inputs themselves."""
-    if isinstance(inputs, dict) and isinstance(inputs.get("messages"), list):
-        return input_of([message(one) for one in inputs["messages"]])
-    alone = list(inputs.values()) if isinstance(inputs, dict) and len(inputs) == 1 else [inputs]
-    return alone[0] if isinstance(alone[0], str) else inputs
-
-
-def _answer(outputs: Any) -> Any:
-    """The text of a reply: itself, a message, the first choice, the last of messages."""
-    if not isinstance(outputs, dict):
-        return outputs
-    if outputs.get("choices"):
-        return text_of_parts(outputs["choices"][0]["message"]["content"])
-    if isinstance(outputs.get("messages"), list):
-        return exchange(outputs["messages"])[1]
-    return text_of_parts(outputs["content"]) if "content" in outputs else outputs

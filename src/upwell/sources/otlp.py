@@ -23,12 +23,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from upwell.conversation import input_of
 from upwell.errors import SourceError
 from upwell.sources import _spans as names
 from upwell.sources._documents import Entry
 from upwell.sources._files import located
 from upwell.sources._lines import streamed
-from upwell.sources._messages import input_of
 from upwell.sources._names import name_of
 from upwell.sources._spans import Happening, conversation, happenings
 from upwell.sources._told import OWN, batches, digest, unread

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
@@ -101,9 +102,10 @@ class Erasures:
 
     def restore(self, shredded: Sequence[Shredded]) -> list[Erasure]:
         """Know users who were forgotten after a backup was made; returns those that were new."""
-        known = {one.user for one in self.all()}
+        ids, known = {one.id for one in self.all()}, {one.user for one in self.all()}
+        free = (name for n in count() if (name := f"restored-{n}") not in ids)
         rows = [
-            {"id": f"restored-{one.user}", "user": one.user, "digest": one.digest,
+            {"id": next(free), "user": one.user, "digest": one.digest,
              "asked": one.asked, "counts": "{}", "erased": one.asked}
             for one in shredded if one.user not in known
         ]  # fmt: skip

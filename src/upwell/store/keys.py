@@ -16,7 +16,7 @@ from upwell.errors import StoreError
 from upwell.store.files import private_folder, publish, staging, sync
 
 FILE = "project.key"
-_LENGTH = 32
+LENGTH = 32
 
 
 def project_key(folder: Path, given: bytes = b"") -> bytes:
@@ -31,9 +31,9 @@ def secret(folder: Path, file: str, given: bytes = b"") -> bytes:
     """
     path = private_folder(folder) / file
     if not path.exists():
-        _make(path, given or secrets.token_bytes(_LENGTH))
+        _make(path, given or secrets.token_bytes(LENGTH))
     key = path.read_bytes()
-    if len(key) != _LENGTH:
+    if len(key) != LENGTH:
         raise StoreError("key.damaged", file=path)
     path.chmod(0o600)
     return key

@@ -136,6 +136,11 @@ class Lake:
         """Remove what killed drains left; returns how much."""
         return sweep(self._folder)
 
+    def drop_unlisted(self) -> None:
+        """Remove the files that no row of the manifest names any more."""
+        for noun in _NOUNS:
+            self._sweep(noun)
+
     def _read(
         self,
         noun: str,

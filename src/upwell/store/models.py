@@ -12,7 +12,7 @@ from pathlib import Path
 
 from upwell.errors import StoreError
 from upwell.records import NAME
-from upwell.store.files import publish, sha256_of, staging, sweep
+from upwell.store.files import publish, sha256_of, staging, sweep, sync
 from upwell.tables import canonical_json
 
 MANIFEST = "manifest.json"
@@ -74,6 +74,40 @@ class Models:
         if NAME.fullmatch(version_id) and (self._folder / version_id).exists():
             with staging(self._folder) as aside:
                 (self._folder / version_id).replace(aside / version_id)
+
+    def rewrite(
+        self, path: str, digest: str, aside: Models, change: Callable[[str], str]
+    ) -> str | None:
+        """Write a model into ``aside`` as ``change`` makes the text of its JSON; its new digest.
+
+        None where nothing changes, or where the model is not as its digest promises.
+        """
+        try:
+            folder = self.verified(path, digest)
+        except StoreError:
+            return None
+        told = {one: one.read_text(encoding="utf-8") for one in sorted(folder.rglob("*.json"))}
+        made = {one: change(text) for one, text in told.items() if one != folder / MANIFEST}
+        if all(made[one] == told[one] for one in made):
+            return None
+
+        def save(to: Path) -> None:
+            for one in (one for one in folder.rglob("*") if one.is_file()):
+                place = to / one.relative_to(folder)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if one in made:
+                    place.write_text(made[one], encoding="utf-8")
+                elif one != folder / MANIFEST:
+                    place.hardlink_to(one)
+
+        return aside.write(path, save)[1]
+
+    def adopt(self, aside: Path) -> None:
+        """Take over the models that were rewritten in ``aside``; killed anywhere, run it again."""
+        for manifest in sorted(aside.glob(f"*/{MANIFEST}")):
+            self.forget(manifest.parent.name)
+            manifest.parent.replace(self._folder / manifest.parent.name)
+            sync(self._folder)
 
     def sweep(self) -> int:
         """Remove what killed writers left; returns how much."""

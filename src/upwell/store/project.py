@@ -11,10 +11,13 @@ from upwell.store.files import private_folder
 from upwell.store.journal import Journal
 from upwell.store.keys import fingerprint, project_key
 from upwell.store.lake import Lake
+from upwell.store.lease import Lease
 from upwell.store.ledger import Ledger
 from upwell.store.models import Models
 from upwell.store.snapshots import Snapshots
 from upwell.store.template import Chosen, template
+from upwell.store.tombstones import Tombstones
+from upwell.store.veil import NEXT, Veil, key_in
 
 DEMO = "upwell-demo"
 KEYS = "keys"
@@ -22,7 +25,10 @@ KEYS = "keys"
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """An open project: its settings and its stores."""
+    """An open project: its settings and its stores.
+
+    ``veil`` is the layer over what ``key`` makes of users; ``lease`` keeps others from changing it.
+    """
 
     folder: Path
     settings: Settings
@@ -32,6 +38,8 @@ class Project:
     snapshots: Snapshots
     models: Models
     key: bytes
+    veil: Veil
+    lease: Lease
 
     @property
     def data(self) -> Path:
@@ -78,10 +86,12 @@ def create_project(folder: Path, name: str, chosen: Chosen | None = None, key: b
     return folder
 
 
-def open_project(folder: Path) -> Project:
+def open_project(folder: Path, *, rotating: bool = False) -> Project:
     """Open the project in ``folder``; what is absent of its data is made.
 
-    Raises StoreError ``key.changed`` when the key is not the one that the data were made with.
+    Raises StoreError ``key.changed`` when the keys are not those that the data were made with,
+    ``key.rotating`` while pseudonyms are rotated or where that was interrupted: only who finishes
+    it (``rotating``) may then open it.
     """
     settings = load(folder)
     data = private_folder(folder / settings.data.folder)
@@ -89,9 +99,15 @@ def open_project(folder: Path) -> Project:
     if not ignore.exists():
         # Users' data and the key that hides them have no place in a repository.
         ignore.write_text("*\n", encoding="utf-8")
-    key = project_key(data / KEYS)
+    lease, key = Lease(data), project_key(data / KEYS)
+    if not rotating and (data / KEYS / NEXT).exists():
+        raise StoreError("key.rotating", folder=data)
+    veil = Veil(key_in(data / KEYS))
     journal = Journal.open(settings.data.journal, folder, key)
-    if journal.fact("key", fingerprint(key)) != fingerprint(key):
+    journal.tombstones = Tombstones(key, veil)
+    of_key, of_veil = fingerprint(key), veil.fingerprint
+    is_same = journal.fact("key", of_key) == of_key
+    if not is_same or (journal.fact("names", of_veil) != of_veil and not rotating):
         raise StoreError("key.changed", folder=data / KEYS)
     return Project(
         folder,
@@ -102,4 +118,6 @@ def open_project(folder: Path) -> Project:
         Snapshots(data / "snapshots"),
         Models(data / "models"),
         key,
+        veil,
+        lease,
     )

@@ -31,8 +31,8 @@ Part: TypeAlias = "pa.Table | duckdb.DuckDBPyRelation"
 SPLITS = ("train", "validation", "test")
 MANIFEST = "manifest.json"
 HEIR = ".heir"
-_ITEMS = pa.schema([pa.field("item", pa.string()), pa.field("text", pa.string())])
-_SHAPES: dict[str, pa.Schema] = {**{name: schema(Example) for name in SPLITS}, "items": _ITEMS}
+ITEMS = pa.schema([pa.field("item", pa.string()), pa.field("text", pa.string())])
+_SHAPES: dict[str, pa.Schema] = {**{name: schema(Example) for name in SPLITS}, "items": ITEMS}
 _ROWS = 65_536
 """Rows in a row group, and in memory at a time."""
 
@@ -126,6 +126,29 @@ class Snapshots:
         for heir in self._folder.glob(f"*{HEIR}"):
             self._remove(heir.stem)
 
+    def names(self) -> list[str]:
+        """Ids of all snapshots that have no heir."""
+        found = sorted(path.parent.name for path in self._folder.glob(f"*/{MANIFEST}"))
+        return [name for name in found if self._current(name) == name]
+
+    def bequeath(self, name: str, heir: str) -> None:
+        """Keep in this folder that ``name`` leads to ``heir``; to nothing where that is empty."""
+        with staging(self._folder) as temporary:
+            (temporary / "heir").write_text(heir, encoding="utf-8")
+            publish(temporary / "heir", self._folder / f"{name}{HEIR}")
+
+    def adopt(self, aside: Path) -> None:
+        """Take over what was frozen and bequeathed in ``aside``; killed anywhere, run it again."""
+        for made in sorted(path.parent for path in aside.glob(f"*/{MANIFEST}")):
+            if not (self._folder / made.name).exists():
+                made.replace(self._folder / made.name)
+        for heir in sorted(aside.glob(f"*{HEIR}")):
+            self._remove(heir.stem)
+            if heir.stat().st_size:
+                publish(heir, self._folder / heir.name)
+            else:
+                heir.unlink()
+
     def sweep(self) -> int:
         """Remove what killed writers left; returns how much."""
         return sweep(self._folder)
@@ -135,10 +158,7 @@ class Snapshots:
         old, data = self.snapshot(name), self.read(name)
         parts = {part: left(getattr(data, part), gone) for part in SPLITS}
         parts["items"] = data.items.filter(pc.is_in(data.items["item"], items))
-        heir = self.write(parts, old.task, old.at, old.watermark)
-        with staging(self._folder) as temporary:
-            (temporary / "heir").write_text(heir.id, encoding="utf-8")
-            publish(temporary / "heir", self._folder / f"{name}{HEIR}")
+        self.bequeath(name, self.write(parts, old.task, old.at, old.watermark).id)
 
     def _remove(self, name: str) -> None:
         if (self._folder / name).exists():

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from sqlalchemy import Connection, func, select
 
 from upwell.store import schema as sql
+from upwell.store.veil import Veil
 
 Sent: TypeAlias = tuple[str, str, str, int]
 """Source, id, user and time (microseconds) of an event; a consent has no source."""
@@ -27,8 +28,9 @@ _CACHED = 65_536
 class Tombstones:
     """Tells what must not come back; safe among threads and processes."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, veil: Veil | None = None) -> None:
         self._key = key
+        self._veil = veil or Veil()
         self._known: tuple[int, Mapping[bytes, int]] = (0, {})
         self.of_user = lru_cache(_CACHED)(self._of_user)
 
@@ -79,4 +81,4 @@ class Tombstones:
 
     def _hash(self, what: str, text: str) -> bytes:
         told = f"upwell erased {what} {text}".encode("utf-8", "surrogatepass")
-        return hmac.digest(self._key, told, hashlib.sha256)[:16]
+        return self._veil.over(hmac.digest(self._key, told, hashlib.sha256)[:16])

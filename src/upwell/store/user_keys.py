@@ -42,7 +42,10 @@ _shredded = Table(
 
 @dataclass(frozen=True, slots=True)
 class Shredded:
-    """A user whose key is deleted: pseudonym, tombstone, and when they asked (microseconds)."""
+    """A user whose key is deleted: pseudonym, tombstone, and when they asked (microseconds).
+
+    In ``UserKeys`` both are as the project's key alone makes them.
+    """
 
     user: str
     digest: bytes
@@ -50,7 +53,11 @@ class Shredded:
 
 
 class UserKeys:
-    """The users' keys in ``folder``, by pseudonym; wrapped by the project's ``key``."""
+    """The users' keys in ``folder``; wrapped by the project's ``key``.
+
+    Users go by what that key alone makes of them, so every backup finds them for ever; who can
+    read this folder can tell them anyway.
+    """
 
     def __init__(self, folder: Path, key: bytes) -> None:
         self._engine = connect(f"sqlite:///{FILE}", folder)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
+from upwell.conversation import Messages, listed
 from upwell.errors import StageError
 
-Messages = list[dict[str, str]]
-
+__all__ = ["ROLES", "Messages", "can_be_read", "checked", "messages", "shortened"]
 ROLES = ("system", "user", "assistant")
 
 
@@ -22,7 +21,7 @@ def messages(text: str) -> Messages:
     >>> messages('[{"role":"user","content":"hello"}]')
     [{'role': 'user', 'content': 'hello'}]
     """
-    found = _listed(text)
+    found = listed(text)
     return checked([{"role": "user", "content": text}] if found is None else found)
 
 
@@ -68,15 +67,3 @@ def shortened(told: Messages) -> Messages | None:
     said = [one for one in told if one["role"] != "system"]
     users = [place for place, one in enumerate(said) if one["role"] == "user" and place]
     return [*system, *said[users[0] :]] if users else None
-
-
-def _listed(text: str) -> list[dict[str, object]] | None:
-    """The messages that a text is JSON of; None where it is a text like any other."""
-    if not text.lstrip().startswith("["):
-        return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    named = isinstance(found, list) and all(isinstance(e, dict) and "role" in e for e in found)
-    return found if named else None

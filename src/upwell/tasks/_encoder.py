@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from upwell.errors import PluginError
 from upwell.tasks._kept import Kept
+from upwell.tasks._together import batches, states
 
 Ids = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -32,7 +33,6 @@ MINILM = "minilm"
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 _CHARACTERS = 64
 """Characters a token that is kept has at most, on average: what is beyond is not even read."""
-_AT_ONCE, _ANOTHER = 64, 32  # texts in a batch; tokens that another batch costs as much as
 VIEWS = (math.inf, 0.5)
 """Reaches, in tokens, of the means that a text is read by: all of it alike, or its opening (what
 is asked for in a question)."""
@@ -67,6 +67,8 @@ class Encoder(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(n, t, width) last hidden states of ids (n, t) with mask (n, t), 1 where a token is."""
+        if torch.is_inference_mode_enabled():
+            return states(self.body, ids, mask)
         found: Tensor = self.body(input_ids=ids, attention_mask=mask).last_hidden_state
         return found
 
@@ -244,31 +246,17 @@ def home(base: str) -> str:
 
 
 def _encoded(model: Encoder, texts: list[str], longest: int) -> Floats:
-    """Vectors; texts of like length share a batch."""
+    """Vectors of texts, read together (see ``_together``)."""
     arrays = tokens(model, texts, longest)
-    order = np.argsort([len(array) for array in arrays], kind="stable")
     found = np.zeros((len(texts), len(VIEWS), model.width), np.float32)
     device = next(model.parameters()).device
     if model.training:
         model.eval()
     with torch.inference_mode():
-        for places in _alike(order, arrays):
+        for places in batches(model.body, [len(array) for array in arrays]):
             ids, mask = (part.to(device) for part in pad([arrays[place] for place in places]))
             found[places] = views(model, ids, mask).cpu().numpy()
     return found
-
-
-def _alike(order: npt.NDArray[np.int64], arrays: Sequence[Ids]) -> Iterator[list[int]]:
-    """Places of texts that share a batch: like lengths, for what is filled up is read too."""
-    batch: list[int] = []
-    for place in order.tolist():
-        longer = len(arrays[place]) - len(arrays[batch[-1]]) if batch else 0
-        if len(batch) == _AT_ONCE or longer * len(batch) > _ANOTHER:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch
 
 
 def _loaded(base: str) -> tuple[Any, Any]:

@@ -47,6 +47,8 @@ BOTH = 500
 """Likes, and dislikes, from which on both are learned from, and not what was liked alone."""
 FILE = "upwell.json"
 _USUAL = (32, 512)
+UNKNOWN = 128
+"""Tokens of a reply, at most, where there are no replies to know it from."""
 _AT_ONCE = 8
 
 
@@ -64,10 +66,11 @@ def start(base: str, data: Dataset, seed: int) -> Talker:
         body, tokenizer = scratch(seed)
     told = data.train.filter(pc.greater(data.train["weight"], 0.0))["target"]
     size = np.asarray(pc.utf8_length(told), np.float64)
-    letters = float(np.quantile(size, 0.95)) if len(size) else 0.0
-    sample = "".join(told.slice(0, 64).to_pylist())
-    dense = len(tokenizer(sample)["input_ids"]) / max(len(sample), 1)
-    usual = int(np.clip(2 * letters * dense, *_USUAL))
+    usual = UNKNOWN
+    if len(size):
+        sample = "".join(told.slice(0, 64).to_pylist())
+        dense = len(tokenizer(sample)["input_ids"]) / max(len(sample), 1)
+        usual = int(np.clip(2 * float(np.quantile(size, 0.95)) * dense, *_USUAL))
     return Talker(body, tokenizer, usual).eval()
 
 

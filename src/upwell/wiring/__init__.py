@@ -7,6 +7,7 @@ What a stage returns is recorded under the turn's id; it names what was made and
 
 from __future__ import annotations
 
+from upwell.wiring.adopting import BASE, adopt
 from upwell.wiring.data import collect, dataset, freeze
 from upwell.wiring.decision import release, taken, verdict
 from upwell.wiring.erasing import tidy
@@ -16,7 +17,8 @@ from upwell.wiring.turns import Kept, Stage, Tell, alone, begin, drain, kept, on
 from upwell.wiring.watch import Round, rounds
 
 __all__ = [
-    "Kept", "Round", "Stage", "Tell", "alone", "begin", "collect", "dataset", "drain",
+    "BASE", "Kept", "Round", "Stage", "Tell", "adopt", "alone", "begin", "collect", "dataset",
+    "drain",
     "evaluate", "freeze", "kept", "load", "once", "release", "rounds", "taken", "tidy", "tune",
     "use_threads", "verdict",
 ]  # fmt: skip

@@ -6,17 +6,17 @@ import json
 import shutil
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 import upwell
+from upwell import rows
 from upwell.errors import StoreError
 from upwell.records import NAME
 from upwell.settings import FILE, load
-from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.store.backups import (
     OWNED,
     packed,
@@ -26,12 +26,15 @@ from upwell.store.backups import (
     users_of,
     write_plain,
 )
+from upwell.store.database import writing
 from upwell.store.erasures import Erasures, Reached
 from upwell.store.files import full_disk_told, private_folder, publish, staging
 from upwell.store.keys import fingerprint
 from upwell.store.project import KEYS, Project, open_project
 from upwell.store.removal import of_users
+from upwell.store.renaming import VEIL, rename_records
 from upwell.store.user_keys import UserKeys, closed, opened
+from upwell.store.veil import Change, Veil, veil_named
 from upwell.wiring.turns import alone
 
 FORMAT = 1
@@ -59,7 +62,7 @@ def backup(project: Project, path: Path, now: datetime) -> dict[str, int]:
     keys = user_keys(project)
     with alone(project, now), full_disk_told(), ZipFile(path, "w", ZIP_DEFLATED) as archive:
         told = {"format": FORMAT, "version": upwell.__version__, "made": now.isoformat(),
-                "project": fingerprint(project.key)}  # fmt: skip
+                "project": fingerprint(project.key), "names": project.veil.fingerprint}  # fmt: skip
         archive.writestr(_ABOUT, json.dumps(told))
         archive.write(project.folder / FILE, FILE)
         write_plain(project.journal, archive)
@@ -94,17 +97,19 @@ def user_keys(project: Project) -> UserKeys:
 
 def _boxes(project: Project, keys: UserKeys, users: Sequence[str]) -> Iterator[bytes]:
     """A line for each user: their pseudonym, and all that is theirs, closed."""
-    hidden = Pseudonyms(project.key)
+    hidden, covered = rows.pseudonyms(project), Change(Veil(), project.veil)
     for start in range(0, len(users), _TOGETHER):
-        part = {hidden.of(user): user for user in users[start : start + _TOGETHER]}
-        for name, key in keys.of(list(part)).items():
-            box = closed(packed(project.journal, part[name]), key, name)
+        lifted = Change(project.veil, Veil())
+        part = {lifted.name(hidden.of(user)): user for user in users[start : start + _TOGETHER]}
+        for first, key in keys.of(list(part)).items():
+            name = covered.name(first)
+            box = closed(packed(project.journal, part[first]), project.veil.sealing(key), name)
             yield json.dumps({"user": name, "box": b64encode(box).decode()}).encode() + b"\n"
 
 
 def _learned(project: Project, users: Sequence[str]) -> Iterator[str]:
     """A line for each version and each user that it learned from."""
-    hidden = [Pseudonyms(project.key).of(user) for user in users]
+    hidden = [rows.pseudonyms(project).of(user) for user in users]
     holding = project.snapshots.holding(of_users(hidden))
     for version in project.ledger.versions(project.settings.project.task):
         for user, count in (holding.get(version.snapshot) or {}).items():
@@ -137,37 +142,49 @@ def _restore(archive: ZipFile, keys: Path, folder: Path) -> Restored:
         raise StoreError("backup.other_keys", folder=keys)
     if project.journal.counts()["events"]:
         raise StoreError("backup.not_empty")
-    rows = sum(put_back(project.journal, table, lines) for table, lines in read_plain(archive))
+    veil = veil_named(project.keys, told.get(VEIL, ""))
+    if veil is None:
+        raise StoreError("backup.other_keys", folder=keys)
+    count = sum(put_back(project.journal, table, lines) for table, lines in read_plain(archive))
+    if veil.fingerprint != project.veil.fingerprint:
+        with writing(project.journal.engine) as connection:
+            rename_records(connection, Change(veil, project.veil))
     models = _unpack_models(archive, data)
-    users, theirs, gone = _open_boxes(archive, project)
-    _know_gone(archive, project)
-    return Restored(project, users, rows + theirs, models, gone)
+    users, theirs, gone = _open_boxes(archive, project, Change(veil, Veil()))
+    _know_gone(archive, project, Change(veil, project.veil))
+    return Restored(project, users, count + theirs, models, gone)
 
 
-def _open_boxes(archive: ZipFile, project: Project) -> tuple[int, int, int]:
+def _open_boxes(archive: ZipFile, project: Project, lifted: Change) -> tuple[int, int, int]:
     """Put back what is users' own: how many came back, their rows, and how many did not."""
-    keys, users, rows, gone = user_keys(project), 0, 0, 0
+    keys, users, count, gone = user_keys(project), 0, 0, 0
     with archive.open(_USERS) as stream:
         for line in stream:
             told = json.loads(line)
-            key = keys.known([told["user"]]).get(told["user"])
-            piece = key and opened(b64decode(told["box"]), key, told["user"])
+            first = lifted.name(told["user"])
+            key = keys.known([first]).get(first)
+            sealed = key and lifted.old.sealing(key)
+            piece = sealed and opened(b64decode(told["box"]), sealed, told["user"])
             if not piece:
                 gone += 1
                 continue
             found, users = unpacked(piece), users + 1
-            rows += sum(put_back(project.journal, one, iter(found[one.name])) for one in OWNED)
+            count += sum(put_back(project.journal, one, iter(found[one.name])) for one in OWNED)
     keys.close()
-    return users, rows, gone
+    return users, count, gone
 
 
-def _know_gone(archive: ZipFile, project: Project) -> None:
+def _know_gone(archive: ZipFile, project: Project, change: Change) -> None:
     """Raise the tombstones of those who were forgotten since, and name what learned from them."""
     keys, erasures = user_keys(project), Erasures(project.journal)
-    new = {one.user: one.id for one in erasures.restore(keys.shredded())}
+    covered = Change(Veil(), project.veil)
+    gone = [replace(one, user=covered.name(one.user), digest=covered.block(one.digest))
+            for one in keys.shredded()]  # fmt: skip
     keys.close()
+    new = {one.user: one.id for one in erasures.restore(gone)}
     lines = map(json.loads, archive.read(_LEARNED).splitlines())
-    erasures.reach(Reached(new[user], version, n) for version, user, n in lines if user in new)
+    reached = ((version, change.name(user), n) for version, user, n in lines)
+    erasures.reach(Reached(new[user], version, n) for version, user, n in reached if user in new)
 
 
 def _unpack_models(archive: ZipFile, data: Path) -> int:

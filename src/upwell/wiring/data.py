@@ -22,6 +22,7 @@ from upwell.stages.dataset.split import assign, cuts
 from upwell.store.doubts import keep_doubts
 from upwell.store.ledger import Turn
 from upwell.store.project import Project
+from upwell.store.renaming import first_name
 from upwell.tables import Dataset, micros
 from upwell.wiring.turns import Kept, Tell, task_of
 
@@ -50,7 +51,8 @@ def freeze(project: Project, turn: Turn, tell: Tell) -> Kept:
             con, space, project, events, predictions, users, made, frozen, turn.as_of, known
         )
         made = trusted(con, made, found.doubts, found.rated)
-        parts = assign(con, made, split, cuts(made, split, frozen, turn.as_of), task.ABOUT)
+        user = first_name(con, project.veil)
+        parts = assign(con, made, split, cuts(made, split, frozen, turn.as_of), task.ABOUT, user)
         parts = _completed(con, project, task, parts)
         keep_doubts(rows.doubts_path(project, turn.id), found.doubts)
         snapshot = project.snapshots.write(

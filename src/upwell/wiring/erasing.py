@@ -12,11 +12,12 @@ Each step is safe to repeat, and takes up where a killed one stopped.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
+from upwell import rows
 from upwell.errors import StageError, StoreError
 from upwell.records import Json
-from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.store.doubts import forget_doubts
 from upwell.store.erasures import Erasure, Erasures, Reached
 from upwell.store.keys import fingerprint
@@ -25,6 +26,7 @@ from upwell.store.receipts import Signed, public_key, sign
 from upwell.store.removal import Holding, of_users
 from upwell.store.trials import Trials
 from upwell.store.user_keys import UserKeys
+from upwell.store.veil import Change, Veil
 from upwell.wiring.removing import doubts_folder, expire, remove_rows
 from upwell.wiring.trials import finish
 from upwell.wiring.turns import alone, end
@@ -38,7 +40,7 @@ def forget(project: Project, user: str, *, id: str, now: datetime) -> Erasure:
     Where nothing is held of one who was forgotten before, that erasure. Raises StageError
     ``erase.unknown`` where there never was such a user.
     """
-    erasures, hidden = Erasures(project.journal), Pseudonyms(project.key).of(user)
+    erasures, hidden = Erasures(project.journal), rows.pseudonyms(project).of(user)
     found = erasures.begin(id, user, hidden, now) or erasures.last_of(hidden)
     if found is None:
         raise StageError("erase.unknown", user=ascii(user[:64])[1:-1])
@@ -152,7 +154,10 @@ def _name_versions(project: Project, begun: Sequence[Erasure], holding: Holding)
 def _shred(project: Project, begun: Sequence[Erasure]) -> None:
     """Delete the users' keys: no backup that was ever made can be opened for them again."""
     keys = UserKeys(project.keys, project.key)
-    keys.shred(Erasures(project.journal).tombstones(begun))
+    lifted = Change(project.veil, Veil())
+    found = Erasures(project.journal).tombstones(begun)
+    keys.shred([replace(one, user=lifted.name(one.user), digest=lifted.block(one.digest))
+                for one in found])  # fmt: skip
     keys.close()
 
 

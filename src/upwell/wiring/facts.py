@@ -1,4 +1,4 @@
-"""What is known of items, kept ready for requests: titles to show, and categories over time."""
+"""What is known of items, kept ready for requests: titles, categories over time, who is hidden."""
 
 from __future__ import annotations
 
@@ -23,11 +23,15 @@ ITEMS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """An item's latest title ('' without one), and since when (µs) it was in which category."""
+    """An item's latest title ('' without one), and since when (µs) it was in which category.
+
+    It is ``hidden`` where the latest fact says so with a plain true.
+    """
 
     title: str = ""
     since: tuple[int, ...] = ()
     categories: tuple[str, ...] = ()
+    hidden: bool = False
 
     def category(self, at: int) -> str:
         """The category that the item was known to have at a moment; '' without one.
@@ -78,10 +82,13 @@ class Catalogue:
             rows = rows.filter(self._counts(rows))
         told: dict[str, list[tuple[int, int, str]]] = {item: [] for item in items}
         titles: dict[str, str] = {}
+        latest: dict[str, tuple[int, int, bool]] = {}
         columns = (rows["item"], rows["at"].cast(pa.int64()), rows["seq"], rows["payload"])
         for item, at, seq, text in zip(*(column.to_pylist() for column in columns), strict=True):
             payload = json.loads(text)
             titles[item] = as_text(payload.get("title")) or titles.get(item, "")
+            fact = (at, seq, payload.get("hidden") is True)
+            latest[item] = max(latest.get(item, fact), fact)
             named = category(payload)
             if named:
                 told[item].append((at, seq, named))
@@ -90,6 +97,7 @@ class Catalogue:
                 titles.get(item, ""),
                 tuple(at for at, _, _ in sorted(told[item])),
                 tuple(named for _, _, named in sorted(told[item])),
+                item in latest and latest[item][2],
             )
             for item in items
         }

@@ -17,6 +17,8 @@ from upwell.stages.evaluate.sealed import deciding, part_of, parts_of
 from upwell.store.judged import recall, remember
 from upwell.store.ledger import Turn
 from upwell.store.project import Project
+from upwell.store.renaming import named
+from upwell.store.veil import Change, Veil
 from upwell.tables import Dataset, canonical_json
 from upwell.wiring.data import dataset
 from upwell.wiring.learning import load, loaded
@@ -89,8 +91,8 @@ def trial_of(project: Project, turn: Turn) -> Trial:
         turn=turn,
         task=task,
         data=data,
-        rows=_of_part(rows, len(names), place),
-        opened=_of_part(data.test, len(names), place),
+        rows=_of_part(project, rows, len(names), place),
+        opened=_of_part(project, data.test, len(names), place),
         test=str(kept(project, turn, "dataset")["test"]),
         part=names[place],
         look=Look(number, promotions, {"part": place, "looks": counts}),
@@ -101,9 +103,13 @@ def trial_of(project: Project, turn: Turn) -> Trial:
     )
 
 
-def _of_part(rows: pa.Table, parts: int, place: int) -> pa.Table:
+def _of_part(project: Project, rows: pa.Table, parts: int, place: int) -> pa.Table:
     """The rows of one part of the frozen test; those of the others stay sealed."""
-    return rows.filter(pa.array(part_of(rows["user"], parts) == place)) if parts > 1 else rows
+    if parts == 1:
+        return rows
+    # By the name that no rotation changes, so that nobody moves into a part that was sealed.
+    users = pa.chunked_array([named(rows["user"], Change(project.veil, Veil()).name)])
+    return rows.filter(pa.array(part_of(users, parts) == place))
 
 
 def _opened(

@@ -45,7 +45,7 @@ class Known:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._hidden = Pseudonyms(project.key)
+        self._hidden = rows.pseudonyms(project)
         self._fresh = Profile(UserState(project.settings.behaviour.half_life_days))
         self._kept = Ready[Profile](ROWS, lambda profile: profile.size)
         self._catalogue = Catalogue(project.journal, self._protect, self._counts)
@@ -110,6 +110,10 @@ class Known:
         facts = self._catalogue.of(items)
         return [facts[item].title or item for item in items]
 
+    def hidden(self, items: Sequence[str]) -> set[str]:
+        """Which of these items their latest facts, as last asked for, say must not be shown."""
+        return {item for item, facts in self._catalogue.of(items).items() if facts.hidden}
+
     def forget(self, users: Iterable[str]) -> None:
         """Keep nothing of these users."""
         held = [user for user in users if user in self._kept]
@@ -140,7 +144,7 @@ class Known:
         era, moment = self._kept.era, micros(now)
         held = {user: self._kept.get(user) or self._fresh for user in users}
         # What is asked about an earlier moment must not know what came after it.
-        held = {user: one if one.latest < moment else self._fresh for user, one in held.items()}
+        held = {user: one if one.is_before(moment) else self._fresh for user, one in held.items()}
         new = self._happened({user: one.seq for user, one in held.items()})
         late = [
             user for user, told in new.items()
@@ -226,7 +230,7 @@ class Known:
         # model tier, which takes its time, has no say in them.
         rules = self._project.settings.protect.model_copy(update={"model": ""})
         key, folder = self._project.key, self._project.folder
-        return Pseudonyms(key, redaction(rules, key, folder))
+        return rows.pseudonyms(self._project, redaction(rules, key, folder))
 
     @cached_property
     def _reading(self) -> Reading:

@@ -62,6 +62,10 @@ class Profile:
         """The moment (µs) of the latest act in it."""
         return self.state.latest or 0
 
+    def is_before(self, moment: int) -> bool:
+        """Whether all that it knows happened before a moment (µs)."""
+        return max(self.latest, self.group_since[0]) < moment
+
     def is_late(self, happened: Happened) -> bool:
         """Whether it happened before an act that is in it already: then it is made anew."""
         return happened.kind != "user" and happened.at < self.latest

@@ -12,7 +12,6 @@ from upwell import rows
 from upwell.errors import StageError, StoreError
 from upwell.records import ModelVersion
 from upwell.stages.protect.exclusion import rows_of
-from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.store.erasures import Erasures
 from upwell.store.exclusions import Exclusion, Exclusions, Taint, What
 from upwell.store.project import Project
@@ -42,7 +41,7 @@ def purge(project: Project, what: What, name: str, reason: str, now: datetime) -
     An unfinished turn is ended, for it may have the rows already. Raises StageError
     ``purge.unknown`` where no event is of this user or source; StoreError ``turn.running``.
     """
-    hidden = Pseudonyms(project.key).of(name) if what == "user" else name
+    hidden = rows.pseudonyms(project).of(name) if what == "user" else name
     exclusions = Exclusions(project.journal)
     with alone(project, now):
         drain(project)

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from upwell.rows import pseudonyms
 from upwell.stages.collect.intake import rows_to_table, sort_out
 from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.stages.protect.redact.columns import Redaction
@@ -55,7 +56,8 @@ def redacted(project: Project, texts: Sequence[str]) -> list[str]:
 
     Whatever ``[protect]`` says of the lake, this is done; kinds that are off there are off here.
     """
-    redact, hidden = Redaction(project.key, project.settings.protect.off), Pseudonyms(project.key)
+    redact = Redaction(project.key, project.settings.protect.off)
+    hidden = pseudonyms(project)
     told = [canonical_json({"told": _named(hidden, text)}) for text in texts]
     made = redact(pa.table({"payload": pa.array(told, pa.string())}))["payload"].to_pylist()
     return [_plain(json.loads(text)["told"]) for text in made]

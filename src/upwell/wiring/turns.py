@@ -16,11 +16,11 @@ from shutil import rmtree
 from time import perf_counter
 from typing import Any, TypeAlias
 
+from upwell import rows
 from upwell.errors import PluginError, StageError, UpwellError
 from upwell.plugins import plugin
 from upwell.ports import Task
 from upwell.records import Json
-from upwell.stages.protect.pseudonyms import Pseudonyms
 from upwell.stages.protect.redact.steps import redaction
 from upwell.store.alone import alone as held
 from upwell.store.erasures import Erasures
@@ -110,7 +110,7 @@ def _options(project: Project, seed: int) -> Mapping[str, Json]:
 def drain(project: Project) -> int:
     """Move what is new in the journal into the lake, redacted, under pseudonyms; the rows moved."""
     steps = redaction(project.settings.protect, project.key, project.folder)
-    return project.lake.drain(Pseudonyms(project.key, steps).protect)
+    return project.lake.drain(rows.pseudonyms(project, steps).protect)
 
 
 def once(project: Project, turn: Turn, tell: Tell, name: str, stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -110,13 +111,64 @@ def test_gorse_clients_read_pages_of_items(recommending: TestClient) -> None:
         scored = api.get("/api/recommend/ann", params={"n": 2}, headers={"x-api-version": "2"})
         assert [one["Id"] for one in scored.json()] == whole.json()[:2]
         assert api.get("/api/recommend/a/b%2Fc", params={"n": 1}).status_code == 200
-        for wrong in ({"n": "many"}, {"n": "-1"}, {"n": "5000"}, {"offset": "x"}):
+        for wrong in ({"n": "many"}, {"n": "-1"}, {"n": "5000"}, {"offset": "x"},
+                      {"write-back-delay": "-1"}):  # fmt: skip
             assert api.get("/api/recommend/ann", params=wrong).status_code == 400
         back: dict[str, str | int] = {"n": 1, "write-back-type": "read", "write-back-delay": "10"}
         shown = api.get("/api/recommend/ann", params=back).json()
         again = api.get("/api/recommend/ann", params={"n": 4}).json()
         assert shown[0] == whole.json()[0]
         assert len(again) == 4
+
+
+def test_a_hidden_item_is_in_no_answer_from_then_on(recommending: TestClient) -> None:
+    with recommending as api:
+
+        def told() -> list[list[str]]:
+            asked = {"user": "ann", "k": 4}
+            plain = {**asked, "personalize": False}
+            found = [api.post("/v1/predict/recommend", json=one).json() for one in (asked, plain)]
+            lists = [[one["output"] for one in answer["answers"]] for answer in found]
+            return [*lists, api.get("/api/recommend/ann", params={"n": 4}).json()]
+
+        def stated(method: str, path: str, sent: dict[str, object] | None = None) -> None:
+            assert api.request(method, path, json=sent).status_code in (200, 202)
+
+        before = told()
+        best = before[0][0]
+        rest = [[item for item in one if item != best] for one in before]
+        one, fact = f"/api/item/{best}", {"ItemId": best, "Comment": "Best"}
+        event = {"kind": "item", "item": best}
+        for hide, show in (
+            (("POST", "/api/item", {**fact, "IsHidden": True}),
+             ("PATCH", one, {"IsHidden": False})),
+            (("DELETE", one), ("POST", "/api/item", fact)),
+            (("POST", "/v1/events", {**event, "id": "hide", "payload": {"hidden": True}}),
+             ("POST", "/v1/events", {**event, "id": "show"})),
+        ):  # fmt: skip
+            stated(*hide)
+            hidden = told()
+            assert [list(one[:3]) for one in hidden] == [left[:3] for left in rest]
+            assert not any(best in one for one in hidden)
+            assert all(len(one) == 4 for one in hidden)
+            stated(*show)
+            assert told() == before
+
+
+def test_a_turn_goes_on_without_an_item_that_was_deleted(shop: Shop, tmp_path: Path) -> None:
+    upwell = shop(tmp_path / "shop", tune={"epochs": 1})
+    happened = upwell.project.journal.events_after(0, 100_000)["item"].drop_null().to_pylist()
+    (gone, _), *_ = Counter(happened).most_common(1)
+    with asked_of(upwell) as api:
+        assert api.delete(f"/api/item/{gone}").json() == {"RowAffected": 1}
+        loop.turn(upwell.project, now=NOW)
+        version = upwell.project.ledger.versions("recommend")[0]
+        items = upwell.project.snapshots.read(version.snapshot).items["item"].to_pylist()
+        assert set(happened) - set(items) == {gone}
+        users = upwell.project.journal.events_after(0, 100_000)["user"].unique().to_pylist()
+        for user in ["stranger", *filter(None, users)]:
+            shown = api.get(f"/api/recommend/{user}", params={"n": 1000}).json()
+            assert gone not in shown
 
 
 def test_questions_are_answered_and_explained(classifying: TestClient) -> None:

@@ -63,6 +63,19 @@ def test_what_others_told_is_shown_and_stays(api: TestClient) -> None:
     assert (found["Labels"], found["Comment"]) == ({"plan": "pro"}, "vip")
 
 
+def test_what_others_told_of_an_item_has_gorses_types(api: TestClient) -> None:
+    told = {"title": 1995, "genres": "Crime|Drama", "hidden": "yes", "price": 3}
+    api.post("/v1/events", json=event("1", kind="item", user=None, payload=told))
+    found = api.get("/api/item/i1").json()
+    assert (found["Comment"], found["Categories"], found["IsHidden"], found["Labels"]) == (
+        "1995", ["Crime", "Drama"], False, {"price": 3},
+    )  # fmt: skip
+    told = {"genres": ["Crime", None, 7], "title": None}
+    api.post("/v1/events", json=event("2", kind="item", user=None, payload=told))
+    found = api.get("/api/item/i1").json()
+    assert (found["Comment"], found["Categories"]) == ("", ["Crime", "", "7"])
+
+
 def test_changes_that_come_together_are_all_kept(api: TestClient) -> None:
     names = ["Labels", "Subscribe", "Comment"] * 4
     with ThreadPoolExecutor(6) as crew:
@@ -90,6 +103,57 @@ def test_changes_that_make_no_sense_are_refused(
     answer = api.patch(path, json=sent)
     assert (answer.status_code, error(answer)["code"]) == (400, code)
     assert api.get(path).status_code in (400, 404)
+
+
+def test_an_item_is_deleted_once_and_can_be_stated_again(api: TestClient, upwell: Upwell) -> None:
+    answer = api.delete("/api/item/a/b")
+    assert (answer.status_code, error(answer)["code"]) == (404, "http.unknown_id")
+    api.post("/api/item", json={"ItemId": "a/b", "Comment": "Heat", "Categories": ["Crime"]})
+    assert api.delete("/api/item/a/b").json() == {"RowAffected": 1}
+    again = api.delete("/api/item/a/b")
+    assert (again.status_code, again.json()) == (200, {"RowAffected": 0})
+    assert api.get("/api/item/a/b").status_code == 404
+    facts = [json.loads(row["payload"]) for row in stored(upwell)]
+    assert facts == [{"title": "Heat", "genres": ["Crime"]}, {"deleted": True, "hidden": True}]
+    assert api.patch("/api/item/a/b", json={"Comment": "Ronin"}).json() == {"RowAffected": 1}
+    found = api.get("/api/item/a/b").json()
+    assert (found["Comment"], found["Categories"], found["IsHidden"]) == ("Ronin", None, False)
+    assert api.delete("/api/item/a/b").json() == {"RowAffected": 1}
+    assert desk_of(api).meters.events["accepted"] == 4
+
+
+def test_what_is_stated_now_holds_over_a_time_that_has_not_come(api: TestClient) -> None:
+    fact = {"kind": "item", "item": "i1", "user": None, "payload": {"title": "Heat"}}
+    for at in ("2120-01-01T00:00:00Z", "2020-01-01T00:00:00Z"):
+        api.post("/v1/events", json=event(at, **fact, at=at))
+    assert api.delete("/api/item/i1").json() == {"RowAffected": 1}
+    assert api.get("/api/item/i1").status_code == 404
+
+
+def test_only_items_are_deleted_by_what_a_fact_says(api: TestClient) -> None:
+    api.post("/v1/events", json=event("1", kind="user", item=None, payload={"deleted": True}))
+    assert api.get("/api/user/ann").json()["Labels"] == {"deleted": True}
+
+
+@pytest.mark.parametrize("said", ["false", 1, [], {}])
+def test_an_item_is_hidden_by_yes_or_no_alone(
+    api: TestClient, upwell: Upwell, said: object
+) -> None:
+    for answer in (api.post("/api/item", json={"ItemId": "i1", "IsHidden": said}),
+                   api.patch("/api/item/i1", json={"IsHidden": said})):  # fmt: skip
+        assert (answer.status_code, error(answer)["code"]) == (400, "http.yes_or_no")
+        assert error(answer)["field"] == "IsHidden"
+    assert stored(upwell) == []
+
+
+def test_a_wrong_method_is_told_all_that_are_right(api: TestClient) -> None:
+    for path, methods in (
+        ("/api/item/i1", "DELETE, GET, HEAD, PATCH"),
+        ("/api/user/ann", "DELETE, GET, HEAD, PATCH"),
+        ("/api/feedback", "OPTIONS, POST, PUT"),
+    ):
+        answer = api.put(path) if path != "/api/feedback" else api.get(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
 
 
 def test_a_path_that_ends_with_a_slash_names_no_category(api: TestClient) -> None:

@@ -34,6 +34,7 @@ OPENS = {
 CLASSES = {
     "POST /v1/events": CAPTURE, "POST /v1/batch": CAPTURE, "POST /v1/feedback": CAPTURE,
     "POST /v1/predict/{task}": READ, "POST /v1/consents": WRITE,
+    "POST /v1/traces": WRITE, "POST /v1/logs": WRITE,
     "POST /v1/chat/completions": READ, "POST /v1/embeddings": READ,
     "GET /v1/models": READ, "GET /v1/models/{model:path}": READ,
     "POST /api/feedback": CAPTURE, "PUT /api/feedback": CAPTURE,
@@ -42,6 +43,7 @@ CLASSES = {
     "POST /api/item": WRITE, "POST /api/items": WRITE,
     "GET /api/user/{user:path}": READ, "PATCH /api/user/{user:path}": WRITE,
     "GET /api/item/{item:path}": READ, "PATCH /api/item/{item:path}": WRITE,
+    "DELETE /api/item/{item:path}": WRITE,
     "GET /v1/users/{user:path}": ADMIN, "DELETE /v1/users/{user:path}": ADMIN,
     "DELETE /api/user/{user:path}": ADMIN, "GET /v1/erasures/{id}": ADMIN,
     "GET /health/live": OPEN, "GET /health/ready": OPEN,
@@ -51,6 +53,7 @@ CLASSES = {
 }  # fmt: skip
 """What each route must need. A route that is not listed here fails."""
 SHAPES = {"upwell": {"code", "message", "now", "next"},
+          "otlp": {"code", "message", "now", "next"},
           "openai": {"message", "type", "param", "code"}}  # fmt: skip
 AWAY = ("203.0.113.9", 4000)
 Key = Callable[..., str]
@@ -203,6 +206,16 @@ def test_the_description_names_every_route_and_its_scopes(api: TestClient) -> No
     }
     assert set(told) == {name.replace(":path", "") for name in CLASSES}
     assert told["POST /v1/events"] == [PUBLISHABLE, WRITE, ADMIN]
+    given = {
+        path: set(found["paths"][path][method]["responses"]["200"]["content"])
+        for path, method in (("/v1/chat/completions", "post"), ("/v1/users/{user}", "get"),
+                             ("/metrics", "get"), ("/api/item/{item}", "delete"))
+    }  # fmt: skip
+    assert given == {
+        "/v1/chat/completions": {"application/json", "text/event-stream"},
+        "/v1/users/{user}": {"application/zip"}, "/metrics": {"text/plain"},
+        "/api/item/{item}": {"application/json"},
+    }  # fmt: skip
     page = api.get("/docs", headers={"accept-language": "zh"})
     assert '<html lang="zh">' in page.text
     assert "<script" not in page.text

@@ -51,6 +51,15 @@ def test_the_latest_fact_holds(con: duckdb.DuckDBPyConnection) -> None:
     assert texts(con, events) == [("m", "newest")]
 
 
+def test_a_deleted_item_is_none_until_it_is_stated_again(con: duckdb.DuckDBPyConnection) -> None:
+    click = Event("c", "web", "ann", "click", START, item="a")
+    gone: dict[str, Json] = {"deleted": True, "hidden": True}
+    events = [click, fact(0, "a", {"title": "A"}), fact(1, "b", {"hidden": True, "title": "B"}),
+              fact(2, "c", {"deleted": "true"}), fact(3, "a", gone, days=1)]  # fmt: skip
+    assert texts(con, events) == [("b", "B"), ("c", "true")]
+    assert texts(con, [*events, fact(4, "a", {"title": "A"}, days=2)])[0] == ("a", "A")
+
+
 def test_an_item_that_nobody_described(con: duckdb.DuckDBPyConnection) -> None:
     seen = [Event(str(n), "web", "ann", "click", START, item=item) for n, item in enumerate("ba")]
     assert texts(con, [*seen, fact(9, "c", {"title": "C"})]) == [("a", "a"), ("b", "b"), ("c", "C")]

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 
 from upwell.errors import StoreError, UpwellError
 from upwell.interfaces.http import errors
@@ -126,11 +126,20 @@ async def _unrouted(desk: Desk, request: Request, error: Exception) -> Response:
     """Paths and methods that no route has."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    code = "http.no_method" if status == 405 else "http.no_route"
+    code = "http.no_route"
+    if status == 405:
+        code, headers["Allow"] = "http.no_method", ", ".join(_methods(request))
     told = RequestError(code, status, headers, path=ascii(request.url.path[:80])[1:-1])
     lang = errors.spoken(request.headers.get("accept-language", ""))
     speaks = {spec.path: spec.speaks for spec in desk.specs}.get(request.url.path, "upwell")
     return errors.response(told, lang, speaks)
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods of all routes with this path; the router itself tells those of the first one."""
+    found = [route for route in request.app.routes if isinstance(route, Route)
+             and route.matches(request.scope)[0] is not Match.NONE]  # fmt: skip
+    return sorted({method for route in found for method in route.methods or ()})
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from upwell.service import Upwell
 from upwell.settings import HttpSettings
 from upwell.store.access import Access
 
-KEPT_WHOLE = ("http.not_json", "http.not_utf8", "http.too_deep", "http.not_batch")
+KEPT_WHOLE = ("http.not_json", "http.not_utf8", "http.too_deep", "http.not_batch", "http.not_otlp")
 """Bodies that cannot be read at all are kept as a bad row when they were meant to be rows."""
 
 
@@ -100,6 +100,16 @@ class Asked:
         if isinstance(first, str | int) and all(user == first for user in users):
             self.desk.by_user.take(str(first), tokens)
 
+    def user_of(self, prediction: str, otherwise: str) -> Callable[[], str]:
+        """Looks up, when it is called, who got an answer; ``otherwise`` where none can be."""
+        journal = self.desk.upwell.project.journal
+
+        def find() -> str:
+            found = journal.prediction(prediction)
+            return found.user if found is not None and found.user else otherwise
+
+        return find
+
     async def keep(self, rows: Sequence[Row]) -> Kept:
         """Store rows as users' events; what is counted as accepted is on disk."""
         self.spend(len(rows), [row.get("user") for row in rows if not isinstance(row, Bad)])
@@ -142,5 +152,7 @@ class Spec:
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     accepts: tuple[str, ...] = (JSON,)
     statuses: tuple[int, ...] = (200,)
-    speaks: Literal["upwell", "openai"] = "upwell"
+    gives: tuple[str, ...] = ()
+    """Media types that it may answer with besides JSON."""
+    speaks: Literal["upwell", "openai", "otlp"] = "upwell"
     """In whose shape errors are told."""

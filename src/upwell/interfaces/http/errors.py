@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from starlette.responses import JSONResponse
 
@@ -112,7 +112,16 @@ def openai_body(error: UpwellError, lang: str) -> dict[str, dict[str, object]]:
     return {"error": {"message": message, "type": kind, "param": told.get("field"), "code": code}}
 
 
-_BODIES = {"upwell": body, "openai": openai_body}
+def otlp_body(error: UpwellError, lang: str) -> dict[str, object]:
+    """``{"message", "error"}``: a Status, as OTLP has it, with Upwell's own beside it."""
+    found = body(error, lang)
+    message = " ".join(str(found["error"][part]) for part in ("message", "now", "next"))
+    return {"message": message, **found}
+
+
+_BODIES: Mapping[str, Callable[[UpwellError, str], Mapping[str, object]]] = {
+    "upwell": body, "openai": openai_body, "otlp": otlp_body,
+}  # fmt: skip
 
 
 def response(error: UpwellError, lang: str, speaks: str = "upwell") -> JSONResponse:

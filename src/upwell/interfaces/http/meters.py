@@ -40,6 +40,7 @@ class Meters:
 
     events: Counter[str] = field(default_factory=Counter)
     bad: Counter[str] = field(default_factory=Counter)
+    spans: Counter[str] = field(default_factory=Counter)
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
     ack: Timer = field(default_factory=Timer)
     inference: Timer = field(default_factory=Timer)
@@ -53,6 +54,9 @@ class Meters:
             "# TYPE upwell_bad_rows_total counter",
             *(f'upwell_bad_rows_total{{code="{code}"}} {n}'
               for code, n in sorted(self.bad.items())),
+            "# TYPE upwell_spans_total counter",
+            *(f'upwell_spans_total{{outcome="{name}"}} {self.spans[name]}'
+              for name in ("kept", "ignored", "refused")),
             "# TYPE upwell_requests_total counter",
             *(f'upwell_requests_total{{route="{route}",status="{status}"}} {n}'
               for (route, status), n in sorted(self.answered.items())),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import upwell
 from upwell.interfaces.http.gate import OPEN
-from upwell.interfaces.http.schemas import ERROR, OPENAI_ERROR, TEXT
+from upwell.interfaces.http.schemas import ERROR, OPENAI_ERROR, OTLP_ERROR, TEXT
 from upwell.store.access import CAPTURE, PUBLISHABLE, WRITE
 from upwell.words import say
 
@@ -31,6 +31,7 @@ PAGE_HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
+_ERRORS = {"upwell": "Error", "openai": "OpenAIError", "otlp": "OTLPError"}
 _SECURE = ("bearer", "basic", "header")
 
 
@@ -46,7 +47,7 @@ def document(specs: Sequence[Spec], lang: str) -> dict[str, Any]:
                  "description": say("http.docs.about", lang)},
         "paths": paths,
         "components": {
-            "schemas": {"Error": ERROR, "OpenAIError": OPENAI_ERROR},
+            "schemas": {"Error": ERROR, "OpenAIError": OPENAI_ERROR, "OTLPError": OTLP_ERROR},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "basic": {"type": "http", "scheme": "basic"},
@@ -92,10 +93,12 @@ def _fields(body: Mapping[str, Any]) -> list[str]:
 
 def _operation(spec: Spec, lang: str) -> dict[str, Any]:
     answer = {"description": say("http.docs.answer", lang)}
-    content = {"application/json": {"schema": dict(spec.answer)}} if spec.answer else None
+    content: dict[str, Any] = {media: {} for media in spec.gives}
+    if spec.answer:
+        content["application/json"] = {"schema": dict(spec.answer)}
     good = {str(status): {**answer, **({"content": content} if content else {})}
             for status in spec.statuses}  # fmt: skip
-    named = "OpenAIError" if spec.speaks == "openai" else "Error"
+    named = _ERRORS[spec.speaks]
     error = {"application/json": {"schema": {"$ref": f"#/components/schemas/{named}"}}}
     found: dict[str, Any] = {
         "summary": say(spec.words, lang),

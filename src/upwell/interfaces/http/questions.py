@@ -12,6 +12,8 @@ from upwell.service import Upwell
 
 MOST = 16
 """Questions answered together: more would make the first wait for the last."""
+LONG = 32
+"""Characters of an input that weigh as much as another question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class Question:
         """Questions of one kind can be answered together."""
         return self.input is None, self.k, self.personalize
 
+    @property
+    def weight(self) -> int:
+        """How many short questions it takes as long as."""
+        return 1 + (len(self.input) // LONG if isinstance(self.input, str) else 0)
+
 
 @dataclass(slots=True)
 class Questions:
@@ -41,7 +48,10 @@ class Questions:
     _gathered: Gathered[Question, list[Mapping[str, Any]]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._gathered = Gathered(self._answer, self.waiting, MOST, alike=lambda one: one.kind)
+        # One thread: a second one would halve the groups, and a group costs less than its parts.
+        self._gathered = Gathered(
+            self._answer, self.waiting, MOST, lambda one: one.weight, lambda one: one.kind, 1
+        )
 
     @property
     def length(self) -> int:

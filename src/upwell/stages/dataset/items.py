@@ -1,4 +1,4 @@
-"""The catalogue: every item that was seen, with the text that is known of it."""
+"""The catalogue: every item that was seen and not deleted, with the text that is known of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ WITH facts AS (
     SELECT item, arg_max(payload, ("at", seq)) AS payload
     FROM events WHERE kind = 'item' GROUP BY item
 ), named AS (
-    SELECT item, payload ->> '$.title' AS title,
+    SELECT item, json_extract(payload, '$.deleted')::VARCHAR = 'true' AS deleted,
+        payload ->> '$.title' AS title,
         if(json_type(payload, '$.genres') = 'ARRAY',
             array_to_string(payload ->> '$.genres[*]', ', '),
             replace(payload ->> '$.genres', '|', ', ')) AS genres,
@@ -28,6 +29,7 @@ SELECT item, coalesce(
     nullif(concat_ws(' | ', nullif(title, ''), nullif(genres, ''), nullif(others, '')), ''), item
 ) AS text
 FROM seen LEFT JOIN named USING (item)
+WHERE deleted IS NOT TRUE
 ORDER BY item
 """
 
@@ -37,6 +39,7 @@ def items(con: DuckDBPyConnection, events: DuckDBPyRelation) -> DuckDBPyRelation
 
     ``events`` has Event columns and ``seq``; the latest fact about an item holds. Text fields
     other than title and genres follow in order of their names. An item without facts has its id
-    for a text.
+    for a text. One that its latest fact calls ``deleted`` is left out; one that is ``hidden``
+    stays, for it may be shown again at any moment.
     """
     return con.query(_ITEMS)

@@ -84,9 +84,11 @@ def assign(
     settings: SplitSettings,
     cuts: Cuts,
     about: str = "item",
+    user: Expression | None = None,
 ) -> dict[str, DuckDBPyRelation]:
     """``train``, ``validation`` and ``test``, each in order of user, time and arrival.
 
+    ``user`` is what the part of a user's rows is told by, where it is not the column of that name.
     ``examples`` are read several times: keep them in Parquet or a table. Raises StageError
     ``dataset.empty_split`` when a part has nothing to learn from or to judge by.
     """
@@ -94,7 +96,7 @@ def assign(
     if by == "time":
         parts = _by_time(con, examples, cuts)
     else:
-        parts = _by_hash(examples, settings, cuts, "user" if by == "users" else "input")
+        parts = _by_hash(examples, settings, cuts, _of(by, user))
     if about == "answer" and by != "inputs":
         parts = _apart(con, parts)
     shares = {"validation": settings.validation_share, "test": settings.test_share}
@@ -116,12 +118,17 @@ def disjoint(settings: SplitSettings, about: str) -> str:
     return "inputs" if about == "answer" and settings.frozen_from is None else "time"
 
 
-def judged(settings: SplitSettings, about: str, frozen: tuple[datetime, datetime]) -> Expression:
-    """Which rows, by themselves, fall into the test."""
+def judged(
+    settings: SplitSettings,
+    about: str,
+    frozen: tuple[datetime, datetime],
+    user: Expression | None = None,
+) -> Expression:
+    """Which rows, by themselves, fall into the test; ``user`` as in ``assign``."""
     by = disjoint(settings, about)
     if by == "time":
         return _between(*frozen)
-    place = _place(settings.seed, "user" if by == "users" else "input")
+    place = _place(settings.seed, _of(by, user))
     return place < ConstantExpression(settings.test_share * _WHOLE)
 
 
@@ -140,9 +147,9 @@ def _by_time(
 
 
 def _by_hash(
-    examples: DuckDBPyRelation, settings: SplitSettings, cuts: Cuts, column: str
+    examples: DuckDBPyRelation, settings: SplitSettings, cuts: Cuts, of: Expression
 ) -> dict[str, DuckDBPyRelation]:
-    place, known = _place(settings.seed, column), _before(cuts.as_of)
+    place, known = _place(settings.seed, of), _before(cuts.as_of)
     test = ConstantExpression(settings.test_share * _WHOLE)
     kept = ConstantExpression((settings.test_share + settings.validation_share) * _WHOLE)
     return {
@@ -194,9 +201,16 @@ def _from_share(examples: DuckDBPyRelation, share: float) -> datetime | None:
     return None if found is None else moment(found)
 
 
-def _place(seed: int, column: str) -> Expression:
+def _of(by: str, user: Expression | None) -> Expression:
+    """What tells the part of a row that is told by a hash."""
+    if by != "users":
+        return ColumnExpression("input")
+    return ColumnExpression("user") if user is None else user
+
+
+def _place(seed: int, text: Expression) -> Expression:
     """Where a text stands between 0 and ``_WHOLE``, evenly spread, the same on every machine."""
-    salted = FunctionExpression("concat", ConstantExpression(f"{seed}:"), ColumnExpression(column))
+    salted = FunctionExpression("concat", ConstantExpression(f"{seed}:"), text)
     first = FunctionExpression("left", FunctionExpression("sha256", salted), ConstantExpression(8))
     return FunctionExpression("concat", ConstantExpression("0x"), first).cast("BIGINT")
 

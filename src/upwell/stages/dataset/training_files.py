@@ -7,7 +7,6 @@ weights and reliabilities decide.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, TypeAlias
@@ -15,7 +14,8 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 from pyarrow import compute as pc
 
-Message: TypeAlias = "dict[str, str]"
+from upwell.conversation import Messages, listed
+
 Record: TypeAlias = "dict[str, Any]"
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 _WEIGHED = pa.list_(
@@ -33,18 +33,14 @@ def shape(form: str) -> pa.Schema:
     return FORMS[form][1]
 
 
-def messages_of(asked: str) -> list[Message]:
+def messages_of(asked: str) -> Messages:
     """The messages of an input; a text is the one message of a user.
 
     >>> messages_of("2+2?"), messages_of('[{"content":"Hi","role":"system"}]')
     ([{'role': 'user', 'content': '2+2?'}], [{'role': 'system', 'content': 'Hi'}])
     """
-    try:
-        found = json.loads(asked) if asked.lstrip().startswith("[") else []
-        whole = [{"role": str(one["role"]), "content": str(one["content"])} for one in found]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        whole = []
-    return whole or [{"role": "user", "content": asked}]
+    found = listed(asked) or [{"role": "user", "content": asked}]
+    return [{"role": str(one["role"]), "content": str(one["content"])} for one in found]
 
 
 def _said(rows: pa.Table) -> pa.Table:
@@ -81,7 +77,7 @@ def _pairs(said: pa.Table) -> Iterator[tuple[str, str, str]]:
             yield from ((asked, good, bad) for good, bad in dict.fromkeys(pairs))
 
 
-def _reply(text: str) -> list[Message]:
+def _reply(text: str) -> Messages:
     return [{"role": "assistant", "content": text}]
 
 

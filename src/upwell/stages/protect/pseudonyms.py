@@ -2,7 +2,8 @@
 
 HMAC-SHA256 with the project's key: the same user has the same pseudonym in every turn, another
 project's pseudonyms share nothing with it, and without the key not even a guessed user id can be
-checked. What a database or a lake tells, therefore, is not who.
+checked. What a database or a lake tells, therefore, is not who. A second layer over the hash can
+be changed, so that a key that got about recognises nobody in what is stored.
 """
 
 from __future__ import annotations
@@ -14,15 +15,21 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 
 Step = Callable[[pa.Table], pa.Table]
-_LENGTH = 32
-"""Hex digits kept: 128 bits, so that two users never meet in practice."""
+Over = Callable[[bytes], bytes]
+"""A permutation of 16 bytes."""
+_LENGTH = 16
+"""Bytes kept: 128 bits, so that two users never meet in practice."""
 
 
 class Pseudonyms:
-    """Replaces users by pseudonyms, after any other ``steps`` of protection (such as redaction)."""
+    """Replaces users by pseudonyms, after any other ``steps`` of protection (such as redaction).
 
-    def __init__(self, key: bytes, steps: Sequence[Step] = ()) -> None:
+    ``over`` is the layer that lies over the hashes, if there is one.
+    """
+
+    def __init__(self, key: bytes, steps: Sequence[Step] = (), over: Over = bytes) -> None:
         self._key = key
+        self._over = over
         self._steps = (*steps, self._replace_users)
 
     def of(self, user: str) -> str:
@@ -33,7 +40,8 @@ class Pseudonyms:
         """
         if not user:
             return ""
-        return hmac.digest(self._key, user.encode(), hashlib.sha256).hex()[:_LENGTH]
+        digest = hmac.digest(self._key, user.encode(), hashlib.sha256)[:_LENGTH]
+        return self._over(digest).hex()
 
     def protect(self, rows: pa.Table) -> pa.Table:
         """Rows (with a ``user`` column) as they may leave the journal, in the same order."""

@@ -12,13 +12,15 @@ Where the best candidate is less probable than ``abstain`` nothing is shown, and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute as pc
 
-from upwell.ports import Model, Task
+from upwell.ports import Model
 
 POOL = 2
 """Candidates asked of the task, as a multiple of ``k``, when exploring."""
@@ -27,8 +29,20 @@ _FIRST = pa.scalar(0, pa.int64())
 Integers = npt.NDArray[np.int64]
 
 
+class Answering(Protocol):
+    """What serving needs of a task (see ``ports.Task``)."""
+
+    def load(self, folder: Path) -> Model:
+        """A model that was saved."""
+        ...
+
+    def answer(self, model: Any, inputs: pa.Table, k: int) -> pa.Table:
+        """The ``k`` best outputs for each row."""
+        ...
+
+
 def answer(
-    task: Task,
+    task: Answering,
     model: Model,
     inputs: pa.Table,
     k: int,
@@ -94,7 +108,7 @@ def _picked(column: pa.ChunkedArray, shown: Integers, sizes: Integers) -> pa.Lis
 
 
 def chances(
-    task: Task,
+    task: Answering,
     model: Model,
     inputs: pa.Table,
     k: int,

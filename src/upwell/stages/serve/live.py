@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from upwell.errors import StageError
-from upwell.ports import Model, Task
+from upwell.ports import Model
 from upwell.stages.serve import engine
 
 KEPT = 3
@@ -59,7 +59,7 @@ class Live:
     A version that fails to load changes nothing.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: engine.Answering) -> None:
         self._task = task
         self._serving: Serving | None = None
         self._ready: dict[str, Serving] = {}

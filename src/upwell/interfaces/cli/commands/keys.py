@@ -11,8 +11,10 @@ import typer
 from upwell.errors import InterfaceError
 from upwell.interfaces.cli.here import Answer, Grid, Here
 from upwell.interfaces.cli.opened import opened
+from upwell.interfaces.cli.progress import Bars
 from upwell.records import Json
 from upwell.store.access import RANDOM_BYTES, Access, ApiKey
+from upwell.wiring.rotating import rotate, to_rotate
 
 COLUMNS = ("public", "name", "scopes", "since", "until", "state")
 
@@ -24,9 +26,15 @@ def run(
     scope: Annotated[list[str] | None, typer.Option("--scope", help="cli.keys.scope")] = None,
     days: Annotated[int | None, typer.Option("--days", min=1, help="cli.keys.days")] = None,
     overlap: Annotated[int, typer.Option("--overlap", min=0, help="cli.keys.overlap")] = 24,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="cli.keys.dry_run")] = False,
 ) -> Answer:
-    """``create NAME``, ``list``, ``revoke KEY``, ``rotate KEY``; KEY is its twelve characters."""
+    """``create NAME``, ``list``, ``revoke KEY``, ``rotate KEY``; KEY is its twelve characters.
+
+    ``rotate-pseudonyms`` is about the key that hides users in what is stored.
+    """
     here: Here = context.obj
+    if what == "rotate-pseudonyms" and name is None:
+        return _pseudonyms_rotated(here, dry_run)
     access, now = Access(opened(here).journal), datetime.now(UTC)
     until = now + timedelta(days=days) if days else None
     if what == "list" and name is None:
@@ -64,6 +72,22 @@ def _rotated(
     ended = access.end(public, now + overlap)
     told = here.say("cli.keys.rotated", public=public, until=_time(ended.until))
     return Answer({**answer.document, "old": _document(ended, now)}, [*answer.lines, told])
+
+
+def _pseudonyms_rotated(here: Here, dry_run: bool) -> Answer:
+    """Other pseudonyms for everybody, or how many rows that would be."""
+    project = opened(here, rotating=not dry_run)
+    if dry_run:
+        rows = to_rotate(project)
+        told: dict[str, Json] = {"rows": dict(rows), "dry_run": True}
+        return Answer(told, [here.say("cli.keys.would_rewrite", **rows)])
+    with Bars(here) as bars:
+        done = rotate(project, datetime.now(UTC), bars)
+    lines = [here.say("cli.keys.resumed")] if done.resumed else []
+    lines.append(here.say("cli.keys.rewritten", **done.rows))
+    lines.append(here.say("cli.keys.copy_again", folder=project.keys))
+    told = {"rows": dict(done.rows), "dry_run": False, "resumed": done.resumed}
+    return Answer(told, lines)
 
 
 def _listed(access: Access, now: datetime, here: Here) -> Answer:

@@ -10,9 +10,8 @@ import typer
 from upwell.errors import InterfaceError
 from upwell.interfaces.cli.here import Answer, Here, Line
 from upwell.interfaces.cli.opened import opened
-from upwell.rows import permitted_users
+from upwell.rows import permitted_users, pseudonyms
 from upwell.service import Upwell, new_id
-from upwell.stages.protect.pseudonyms import Pseudonyms
 
 THUMBS = {"up": 1.0, "down": -1.0}
 
@@ -45,6 +44,6 @@ def run(
     key = f"cli.say.{verdict if verdict in THUMBS else 'correction'}"
     lines: list[Line] = [here.say(key, answer=verdict, prediction=prediction)]
     agreed = permitted_users(project, "train", now).to_pylist()
-    if Pseudonyms(project.key).of(who) not in agreed:
+    if pseudonyms(project).of(who) not in agreed:
         lines += [here.say("cli.say.no_consent", user=who)]
     return Answer({"event": str(event["id"]), "accepted": receipt.accepted}, lines)

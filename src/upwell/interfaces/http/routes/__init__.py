@@ -12,11 +12,12 @@ from upwell.interfaces.http.routes import (
     gorse,
     gorse_facts,
     openai,
+    traces,
     users,
 )
 
 
 def specs() -> tuple[Spec, ...]:
     """Every route of the service."""
-    rooms = (events, feedback, answers, openai, consents, users, gorse, gorse_facts, about)
+    rooms = (events, feedback, traces, answers, openai, consents, users, gorse, gorse_facts, about)
     return tuple(spec for room in rooms for spec in room.ROUTES)

@@ -81,8 +81,8 @@ ROUTES = (
     Spec("GET", "/health/ready", OPEN, ready, "http.route.ready", answer=_READY),
     Spec("GET", "/api/health/live", OPEN, live, "http.route.live", answer=_LIVE),
     Spec("GET", "/api/health/ready", OPEN, ready, "http.route.ready", answer=_READY),
-    Spec("GET", "/metrics", READ, metrics, "http.route.metrics"),
+    Spec("GET", "/metrics", READ, metrics, "http.route.metrics", gives=("text/plain",)),
     Spec("GET", "/openapi.json", OPEN, described, "http.route.openapi", answer=FREE),
-    Spec("GET", "/docs", OPEN, docs, "http.route.docs"),
-    Spec("GET", "/upwell.js", OPEN, script, "http.route.script"),
+    Spec("GET", "/docs", OPEN, docs, "http.route.docs", gives=("text/html",)),
+    Spec("GET", "/upwell.js", OPEN, script, "http.route.script", gives=("text/javascript",)),
 )

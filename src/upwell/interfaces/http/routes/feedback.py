@@ -33,25 +33,15 @@ async def feedback(asked: Asked) -> Response:
     named = str(sent.get("id") or new_id(datetime.now(UTC)))
     row = tensorzero.row(sent, named)
     if not isinstance(row, Bad):
-        row = {**row, "user": row.get("user") or _user_of(asked, row.get("prediction"))}
+        about, user = row.get("prediction"), row.get("user")
+        if isinstance(about, str) and not user:
+            user = asked.user_of(about, f"prediction:{about}")
+        row = {**row, "user": user}
     if sent.get("dryrun") is True:
         return _dry(asked, row, named)
     kept = await asked.keep([row])
     asked.desk.meters.ack.add(monotonic() - began)
     return told.single(kept, asked.lang, {"feedback_id": named})
-
-
-def _user_of(asked: Asked, prediction: object) -> object:
-    """Who got an answer, looked up when the feedback is stored; a blank where none can be."""
-    if not isinstance(prediction, str):
-        return None
-    journal = asked.desk.upwell.project.journal
-
-    def find() -> str:
-        found = journal.prediction(prediction)
-        return found.user if found is not None and found.user else f"prediction:{prediction}"
-
-    return find
 
 
 def _dry(asked: Asked, row: Row, named: str) -> Response:

@@ -20,6 +20,7 @@ from upwell.interfaces.http.schemas import (
     GORSE_ITEM,
     GORSE_USER,
     ITEMS,
+    NAMED,
     YES_OR_NO,
     many,
     number,
@@ -67,6 +68,7 @@ async def recommend(asked: Asked) -> Response:
         raise RequestError("http.number", 400, field="n", low=0, high=MOST - offset)
     # Gorse's client for Python ends the path with a slash where it names no category.
     user = asked.request.path_params["user"].removesuffix("/")
+    delay = _number(query.get("write-back-delay"), "write-back-delay", 0, MINUTES)
     said = query.get("personalize")
     personalize = {None: None, "true": True, "false": False}.get(said, said)
     answer = await answered(
@@ -74,7 +76,7 @@ async def recommend(asked: Asked) -> Response:
     )
     shown = answer["answers"][offset : offset + n]
     asked.desk.meters.inference.add(monotonic() - began)
-    await _write_back(asked, user, [one["output"] for one in shown], answer["prediction"])
+    await _write_back(asked, user, [one["output"] for one in shown], answer["prediction"], delay)
     headers = (
         {"X-Upwell-Prediction": answer["prediction"], "X-Upwell-Model": answer["model"]}
         if answer["prediction"]
@@ -85,16 +87,14 @@ async def recommend(asked: Asked) -> Response:
     return JSONResponse([one["output"] for one in shown], 200, headers)
 
 
-async def _write_back(asked: Asked, user: str, items: list[str], prediction: object) -> None:
-    """Store that the items were shown, some time from now, where that is asked for."""
-    query = asked.request.query_params
-    kind = query.get("write-back-type")
+async def _write_back(
+    asked: Asked, user: str, items: list[str], prediction: object, delay: int
+) -> None:
+    """Store that the items were shown, ``delay`` minutes from now, where that is asked for."""
+    kind = asked.request.query_params.get("write-back-type")
     if not kind:
         return
-    delay = timedelta(
-        minutes=_number(query.get("write-back-delay"), "write-back-delay", 0, MINUTES)
-    )
-    at = datetime.now(UTC) + delay
+    at = datetime.now(UTC) + timedelta(minutes=delay)
     sent: list[Row] = [
         {"id": f"{prediction}/{place}", "source": gorse.SOURCE, "user": user, "kind": kind,
          "item": item, "at": at, "prediction": prediction}
@@ -114,7 +114,7 @@ def _number(text: str | None, name: str, default: int, high: int) -> int:
 
 
 _QUERY = {
-    "n": number(0, MOST), "offset": number(0, MOST - 1), "write-back-type": {"type": "string"},
+    "n": number(0, MOST), "offset": number(0, MOST - 1), "write-back-type": NAMED,
     "write-back-delay": number(0, MINUTES), "personalize": YES_OR_NO,
 }  # fmt: skip
 _FEEDBACK, _USER, _ITEM = _kept(gorse.feedback), _kept(gorse.user), _kept(gorse.item)

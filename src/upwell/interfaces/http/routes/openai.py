@@ -19,7 +19,7 @@ from upwell.errors import StageError, UpwellError
 from upwell.interfaces.http import errors
 from upwell.interfaces.http.desk import Asked, Spec
 from upwell.interfaces.http.errors import RequestError
-from upwell.interfaces.http.flow import Flow, Streamed, whole
+from upwell.interfaces.http.flow import MEDIA, Flow, Streamed, whole
 from upwell.interfaces.http.routes.answers import asker
 from upwell.interfaces.http.schemas import (
     COMPLETION,
@@ -206,7 +206,7 @@ def _event(document: Mapping[str, Any]) -> bytes:
 
 ROUTES = (
     Spec("POST", "/v1/chat/completions", READ, completions, "http.route.chat", COMPLETION_ASKED,
-         COMPLETION, speaks="openai"),
+         COMPLETION, gives=(MEDIA,), speaks="openai"),
     Spec("GET", "/v1/models", READ, models, "http.route.models", answer=LISTED, speaks="openai"),
     Spec("GET", "/v1/models/{model:path}", READ, model, "http.route.model", answer=MODEL,
          speaks="openai"),

@@ -76,7 +76,7 @@ def _zip(asked: Asked) -> Response:
 ROUTES = (
     Spec("DELETE", "/v1/users/{user:path}", ADMIN, forgotten, "http.route.forget",
          answer=RECEIPT, statuses=(202,)),
-    Spec("GET", "/v1/users/{user:path}", ADMIN, exported, "http.route.export"),
+    Spec("GET", "/v1/users/{user:path}", ADMIN, exported, "http.route.export", gives=(ZIP,)),
     Spec("GET", "/v1/erasures/{id}", ADMIN, erasure, "http.route.erasure", answer=RECEIPT),
     Spec("DELETE", "/api/user/{user:path}", ADMIN, gorse_forgotten, "http.route.forget",
          answer=AFFECTED),

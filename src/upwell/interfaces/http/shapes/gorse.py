@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any, Literal
 
 from upwell.interfaces.http.given import Bad, Row
 from upwell.interfaces.http.shapes.names import name_of
 from upwell.stages.collect.rows import raw_json
-from upwell.tables import canonical_json
+from upwell.tables import as_text, canonical_json
 
 SOURCE = "gorse"
 _FEEDBACK = ("FeedbackType", "UserId", "ItemId", "Value", "Timestamp", "Comment")
@@ -26,11 +27,7 @@ _OURS: Mapping[str, Mapping[str, str]] = {
     "item": {"Comment": "title", "Categories": "genres", "Labels": "labels", "IsHidden": "hidden"},
 }
 """Their names and those in a fact's payload."""
-_NOTHING: Mapping[str, object] = {
-    "IsHidden": False,
-    "Comment": "",
-    "Timestamp": "0001-01-01T00:00:00Z",
-}
+_NO_TIME = "0001-01-01T00:00:00Z"
 PATCHES: Mapping[str, tuple[str, ...]] = {"user": _USER[1:], "item": _ITEM[1:]}
 """What a change may name."""
 
@@ -61,8 +58,25 @@ def item(sent: Row) -> Row:
     """A fact about an item; its comment is its title, its categories are its genres."""
     if isinstance(bad := _checked(sent, _ITEM, ("ItemId",)), Bad):
         return bad
+    if not is_flag(bad):
+        return Bad("http.yes_or_no", "IsHidden", "", raw_json(bad))
     payload = {ours: bad[theirs] for theirs, ours in _OURS["item"].items() if bad.get(theirs)}
     return {**_fresh(), "item": bad["ItemId"], "kind": "item", "payload": payload}
+
+
+def deleted(named: str) -> dict[str, object]:
+    """The fact that there is no such item any more, without its time: it is hidden for good."""
+    return {**_fresh(), "item": named, "kind": "item", "payload": {"deleted": True, "hidden": True}}
+
+
+def is_deleted(fact: Mapping[str, object]) -> bool:
+    """Whether a fact about an item says that it was deleted."""
+    return fact.get("deleted") is True
+
+
+def is_flag(sent: Mapping[str, object]) -> bool:
+    """Whether what is sent says, if anything, that an item is hidden or that it is not."""
+    return isinstance(sent.get("IsHidden"), bool | NoneType)
 
 
 def patched(
@@ -86,14 +100,27 @@ def patched(
 def shown(
     about: Literal["user", "item"], named: str, fact: Mapping[str, object]
 ) -> dict[str, object]:
-    """A user or an item as Gorse tells it. What others told of it stands among its labels."""
+    """A user or an item as Gorse tells it, whoever told of it and however.
+
+    What Gorse does not know of stands among the labels.
+    """
     ours = _OURS[about]
     others = {name: value for name, value in fact.items() if name not in ours.values()}
-    found = {theirs: fact.get(name, _NOTHING.get(theirs)) for theirs, name in ours.items()}
+    found = {theirs: fact.get(name) for theirs, name in ours.items()}
+    found["Comment"] = as_text(found["Comment"]) or ""
+    if about == "item":
+        found |= {"IsHidden": found["IsHidden"] is True, "Categories": _listed(found["Categories"])}
     if found["Labels"] is None and others:
         found["Labels"] = others
     fields = _ITEM if about == "item" else _USER
-    return {fields[0]: named, **{name: found.get(name, _NOTHING.get(name)) for name in fields[1:]}}
+    return {fields[0]: named, **{name: found.get(name, _NO_TIME) for name in fields[1:]}}
+
+
+def _listed(genres: object) -> list[str] | None:
+    """Genres as a list of texts; they may be one text with bars between."""
+    if isinstance(genres, list):
+        return [as_text(genre) or "" for genre in genres]
+    return genres.split("|") if isinstance(genres, str) else None
 
 
 def part_of(whole: Mapping[str, Any], named: str) -> dict[str, Any]:

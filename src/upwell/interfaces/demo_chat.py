@@ -1,0 +1,113 @@
+"""The loop on a chat model: people's judgements of answers, learned from and put to the gate.
+
+PandaLM's pairs come in as corrections: what was shown, and what they would rather have had. The
+base serves first; the turn's version serves only if it agrees with people who are held out more
+than the base does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import compute as pc
+
+from upwell import loop, wiring
+from upwell.errors import StoreError
+from upwell.plugins import plugin
+from upwell.records import PURPOSES, Decision
+from upwell.service import Upwell
+from upwell.settings import FILE
+from upwell.store.project import Project, create_project, open_project
+from upwell.store.template import Chosen
+from upwell.tables import canonical_json
+
+Say = Callable[[str, float, Mapping[str, object]], None]
+
+NAME = "chat-demo"
+LONGEST = 400
+"""Characters of a question with its answers: what two cores learn from in two minutes."""
+ASKED = (
+    "Give three tips for staying healthy.",
+    "Write a short thank-you note to a colleague who covered my shift.",
+    "Explain in one sentence why the sky is blue.",
+)
+"""What the base and the new version are asked, side by side; nobody's data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the base, and the version that learned, answer to the same question."""
+
+    asked: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatDemo:
+    """What the demo did: its project, the turn's decision, answers side by side."""
+
+    project: Project
+    decision: Decision
+    said: tuple[Said, ...]
+
+
+def run_chat_demo(
+    folder: Path, data: Path | None, seed: int, progress: Say, now: datetime
+) -> ChatDemo:
+    """Capture what people prefer, run a turn and ask both versions.
+
+    A demo that was stopped goes on from where it stood. Raises SourceError where the data cannot
+    be found, PluginError where there is no model, StoreError where the folder holds another
+    project.
+    """
+    project = _project(folder, seed)
+    if project.journal.counts()["consents"] == 0:
+        _capture(Upwell(project), data, progress, now)
+    task = project.settings.project.task
+    known = [one for one in project.ledger.decisions(task) if one.id != wiring.BASE]
+    decision = known[0] if known else loop.turn(project, seed=seed, now=now, progress=progress)
+    return ChatDemo(project, decision, _beside(project, decision))
+
+
+def _capture(upwell: Upwell, data: Path | None, progress: Say, now: datetime) -> None:
+    for batch in plugin("sources", "pandalm").read(str(data or ""), {}):
+        short = pc.less_equal(pc.utf8_length(batch["payload"]), LONGEST)
+        upwell.capture(pa.Table.from_batches([batch.filter(short)]), now=now)
+    events = upwell.project.journal.events_after(0, 1_000_000)
+    users = pc.unique(events["user"]).to_pylist()
+    since = pc.min(events["at"]).as_py() - timedelta(seconds=1)
+    upwell.consent([user for user in users if user], PURPOSES, since=since)
+    progress("collect", 1.0, {"rows": events.num_rows})
+
+
+def _project(folder: Path, seed: int) -> Project:
+    chosen: Chosen = {
+        "project": {"task": "chat"},
+        "tune": {"seed": seed, "threads": 0},
+        "split": {"test_share": 0.4},
+    }
+    if not (folder / FILE).exists():
+        create_project(folder, NAME, chosen)
+    project = open_project(folder)
+    if project.settings.project.name != NAME:
+        raise StoreError("project.exists", file=folder / FILE)
+    return project
+
+
+def _beside(project: Project, decision: Decision) -> tuple[Said, ...]:
+    task = plugin("tasks", project.settings.project.task)
+    asked = pa.table({"input": [canonical_json([{"role": "user", "content": a}]) for a in ASKED]})
+    base, new = (
+        wiring.load(project, task, project.ledger.version(name))
+        for name in (wiring.BASE, decision.model)
+    )
+    before, after = (
+        [answers[0] for answers in task.answer(model, asked, 1)["output"].to_pylist()]
+        for model in (base, new)
+    )
+    return tuple(Said(*one) for one in zip(ASKED, before, after, strict=True))
