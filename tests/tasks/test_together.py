@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from upwell.tasks import _encoder, _together
 
 TEXTS = ["a", "a short one", "a text that is a little longer than the others are", "b b b"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from upwell.interfaces.http.gathered import Gathered
 from upwell.records import Json
@@ -39,28 +39,37 @@ class Question:
         return 1 + (len(self.input) // LONG if isinstance(self.input, str) else 0)
 
 
+_Lane: TypeAlias = "Gathered[Question, list[Mapping[str, Any]]]"
+
+
 @dataclass(slots=True)
 class Questions:
-    """Answers questions for one event loop. At most ``waiting`` wait."""
+    """Answers questions for one event loop. At most ``waiting`` of a kind wait."""
 
     upwell: Upwell
     waiting: int
-    _gathered: Gathered[Question, list[Mapping[str, Any]]] = field(init=False)
+    _short: _Lane = field(init=False)
+    _long: _Lane = field(init=False)
 
     def __post_init__(self) -> None:
-        # One thread: a second one would halve the groups, and a group costs less than its parts.
-        self._gathered = Gathered(
-            self._answer, self.waiting, MOST, lambda one: one.weight, lambda one: one.kind, 1
+        # One thread each: a second one would halve the groups, and a group costs less than its
+        # parts. Long inputs go beside the others, which would wait for them.
+        self._short, self._long = (
+            Gathered(
+                self._answer, self.waiting, MOST, lambda one: one.weight, lambda one: one.kind, 1
+            )
+            for _ in range(2)
         )
 
     @property
     def length(self) -> int:
         """Questions that wait."""
-        return self._gathered.length
+        return self._short.length + self._long.length
 
     async def ask(self, question: Question) -> list[Mapping[str, Any]]:
         """The answers to a question, best first, as ``Upwell`` gives them: a row each."""
-        return await self._gathered.do(question)
+        lane = self._long if question.weight > MOST else self._short
+        return await lane.do(question)
 
     def _answer(self, asked: list[Question]) -> list[list[Mapping[str, Any]]]:
         first, users = asked[0], [one.user for one in asked]

@@ -1,0 +1,54 @@
+"""PandaLM's pairs as corrections."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from upwell.errors import SourceError
+from upwell.sources import pandalm
+
+
+def events_of(location: str) -> list[dict[str, object]]:
+    found = pa.Table.from_batches(pandalm.read(location, {})).to_pylist()
+    return [row | {"payload": json.loads(row["payload"])} for row in found]
+
+
+def test_what_two_of_three_prefer_is_a_correction_of_the_other(tmp_path: Path) -> None:
+    pandalm.toy(tmp_path)
+    first, second = events_of(str(tmp_path))
+    assert first["payload"] == {"input": "Say hello.", "target": "No.", "correction": "Hello!"}
+    assert second["payload"] == {"input": "Add.\n1 + 1", "target": "3", "correction": "2"}
+    assert (first["user"], second["user"]) == ("asker-0", "asker-1")
+
+
+def test_a_file_of_something_else_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('[{"instruction": 1}]', encoding="utf-8")
+    with pytest.raises(SourceError, match=r"source\.bad_pairs"):
+        list(pandalm.read(str(tmp_path / "x.json"), {}))
+
+
+@pytest.mark.parametrize("name", ["gone.json", "broken.json", "broken.parquet"])
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, name: str) -> None:
+    if name.startswith("broken"):
+        (tmp_path / name).write_text("{", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"source\.bad_pairs"):
+        list(pandalm.read(str(tmp_path / name), {}))
+
+
+def test_columns_cannot_be_chosen(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"source\.fixed_columns"):
+        list(pandalm.read(str(tmp_path), {"input": "x"}))
+
+
+def test_without_a_copy_it_says_where_it_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPWELL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("UPWELL_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("UPWELL_OFFLINE", "1")
+    with pytest.raises(SourceError, match=r"source\.no_pairs"):
+        list(pandalm.read("", {}))
