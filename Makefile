@@ -112,6 +112,9 @@ bench-poison: $(VENV)/.ready ## attacks on feedback: defended, undefended, and t
 bench-capture: $(VENV)/.ready ## capture and answers under load: latency, parity, beside plain SQLite, overload (8 GB of disk)
 	$(ALONE) bench.capture $(ARGS)
 
+bench-chat: $(VENV)/.ready ## chat beside TRL: speed, memory and what is learned (an hour; 1.5 GB of disk the first time)
+	$(OFFLINE) $(BIN)/python -m bench.chat $(ARGS)
+
 soak-capture: $(VENV)/.ready ## what capture acknowledged, through kills, power cuts and full disks
 	$(ALONE) bench.soak_capture $(ARGS)
 
@@ -170,5 +173,5 @@ $(VENV)/.ready: $(VENV)/.torch pyproject.toml
 
 .PHONY: help postgres test-forget test-hostile soak-capture soak-turns trust demo test test-slow check format bench bench-demo bench-recommend bench-lake setup clean \
   bench-feedback bench-raters bench-replay bench-tagging bench-rating bench-training bench-few bench-sizes bench-gate \
-  bench-ope bench-ab bench-redact bench-consents bench-capture \
+  bench-ope bench-ab bench-redact bench-consents bench-capture bench-chat \
   bench-poison

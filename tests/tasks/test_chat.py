@@ -152,9 +152,15 @@ def test_settings_follow_the_size_and_the_feedback() -> None:
     few = chat.adapt(chat.start("", DATA, 0), DATA, TuneSettings())
     assert (few.objective, few.tuning, few.beta) == ("positives", "full", 10.0)
     signs = pa.array([1, -1] * chat.BOTH)
-    table = pa.table({"sign": signs, "weight": [1.0] * len(signs)})
+    ids = [f"e{number}" for number in range(len(signs))]
+    table = pa.table({"id": ids, "sign": signs, "weight": [1.0] * len(signs)})
     many = chat.adapt(MODEL, Dataset(table, table, table, table), TuneSettings())
     assert many.objective == "kto"
+    right = [f"{one}#correction" for one in ids[: chat.PAIRS]]
+    table = table.set_column(0, "id", pa.array([*right, *ids[chat.PAIRS :]]))
+    own = chat.start("", DATA, 0)
+    pairs = chat.adapt(own, Dataset(table, table, table, table), TuneSettings(tuning="lora"))
+    assert (pairs.objective, pairs.learning_rate) == ("dpo", chat.OF_PAIRS["learning_rate"])
     chosen = TuneSettings(objective="apo_zero", tuning="head", learning_rate=0.1)
     told = chat.adapt(chat.start("", DATA, 0), DATA, chosen)
     assert (told.objective, told.tuning, told.learning_rate) == ("apo_zero", "head", 0.1)

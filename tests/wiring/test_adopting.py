@@ -17,7 +17,6 @@ from upwell.tasks import chat
 from upwell.wiring.adopting import BASE, adopt
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
-LEARN = {"epochs": 1, "learning_rate": 1e-3, "batch_rows": 16}
 
 
 def project_of(folder: Path, task: str = "chat", **tune: object) -> Project:
@@ -37,7 +36,7 @@ def test_the_base_serves_before_anything_was_learned(tmp_path: Path, base: str) 
     version = adopt(project, NOW)
     assert version is not None
     assert project.ledger.champion("chat") == version
-    assert Upwell(project).predict("hello", user="ann", k=1)["model"][0].as_py() == BASE
+    assert Upwell(project).predict("ann", "hello")["model"][0].as_py() == BASE
 
 
 def test_adopting_again_changes_nothing(tmp_path: Path, base: str) -> None:
@@ -92,7 +91,7 @@ def test_a_base_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_a_turn_is_measured_against_the_base(tmp_path: Path, base: str) -> None:
-    project = project_of(tmp_path / "desk", base=base, **LEARN)
+    project = project_of(tmp_path / "desk", base=base, epochs=1, batch_rows=16)
     upwell = Upwell(project)
     users = [f"user-{number}" for number in range(40)]
     upwell.capture(

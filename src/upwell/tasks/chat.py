@@ -45,6 +45,8 @@ BIG = 20_000_000
 """Weights from which low-rank adapters learn in place of all."""
 BOTH = 500
 """Likes, and dislikes, from which on both are learned from, and not what was liked alone."""
+PAIRS = 30
+"""Corrections, from which on what was shown and what it should have been are held together."""
 FILE = "upwell.json"
 _USUAL = (32, 512)
 UNKNOWN = 128
@@ -79,8 +81,10 @@ def adapt(model: Talker, data: Dataset, settings: TuneSettings) -> TuneSettings:
 
     With ``BOTH`` likes and as many dislikes the objective is ``kto``, whose losses end where a
     reply has become clearly less probable than it was. Before that it is ``positives``: what a
-    few dislikes push away is mostly good language. ``head`` is the output layer. Raises PluginError
-    ``chat.objective`` for those that stand on the probability of a whole reply.
+    few dislikes push away is mostly good language. With ``PAIRS`` corrections it is ``dpo``, which
+    takes one pass at a higher rate: what it learns is the difference of a pair. ``head`` is the
+    output layer. Raises PluginError ``chat.objective`` for those that stand on the probability of
+    a whole reply.
     """
     if settings.objective in ("ips", "snips"):
         raise PluginError("chat.objective", objective=settings.objective)
@@ -99,7 +103,10 @@ def adapt(model: Talker, data: Dataset, settings: TuneSettings) -> TuneSettings:
         model.body.get_output_embeddings().requires_grad_(True)
     _encoder.freeze(model, settings.freeze_layers)
     suited = SUITED["tiny" if size < BIG and tuning != "lora" else tuning]
-    suited = suited | {"tuning": tuning, "objective": _objective(data.train), "beta": 10.0}
+    objective = _objective(data.train)
+    suited = suited | {"tuning": tuning, "objective": objective, "beta": 10.0}
+    if objective == "dpo" and tuning == "lora":
+        suited |= OF_PAIRS
     free = {name: value for name, value in suited.items() if name not in settings.model_fields_set}
     return settings.model_copy(update=free)
 
@@ -122,10 +129,14 @@ SUITED: Mapping[str, dict[str, object]] = {
     },
 }  # fmt: skip
 """Settings that suit each way of tuning."""
+OF_PAIRS: Mapping[str, object] = {"learning_rate": 1e-3, "epochs": 1, "average": 0.0}
 
 
 def _objective(rows: pa.Table) -> str:
-    told = rows.filter(pc.greater(rows["weight"], 0.0))["sign"]
+    learned = rows.filter(pc.greater(rows["weight"], 0.0))
+    if (pc.sum(pc.ends_with(learned["id"], "#correction")).as_py() or 0) >= PAIRS:
+        return "dpo"
+    told = learned["sign"]
     likes = pc.sum(pc.greater(told, 0)).as_py() or 0
     dislikes = pc.sum(pc.less(told, 0)).as_py() or 0
     return "kto" if min(likes, dislikes) >= BOTH else "positives"
