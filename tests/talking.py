@@ -80,7 +80,9 @@ def install(patch: pytest.MonkeyPatch) -> Talker:
 
 def opened(folder: Path, **tables: Mapping[str, object]) -> Upwell:
     """An empty project called ``shop`` whose task talks; ``ann`` and ``ben`` allow everything."""
-    chosen: dict[str, Mapping[str, object]] = {"project": {"task": TASK}, **tables}
+    chosen: dict[str, Mapping[str, object]] = {
+        "project": {"task": TASK}, "tune": {"base": ""}, **tables,
+    }  # fmt: skip
     upwell = Upwell(open_project(create_project(folder, "shop", chosen, bytes(range(32)))))
     upwell.consent(["ann", "ben"], PURPOSES, since=AT)
     return upwell

@@ -10,11 +10,13 @@ from tests.chatting import MODEL
 
 from upwell import loop
 from upwell.errors import PluginError
+from upwell.ports import Manner
 from upwell.records import PURPOSES, Decision, ModelVersion
 from upwell.service import Upwell
 from upwell.store.project import Project, create_project, open_project
 from upwell.tasks import chat
 from upwell.wiring.adopting import BASE, adopt
+from upwell.wiring.chat import Spoken
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -37,6 +39,14 @@ def test_the_base_serves_before_anything_was_learned(tmp_path: Path, base: str) 
     assert version is not None
     assert project.ledger.champion("chat") == version
     assert Upwell(project).predict("ann", "hello")["model"][0].as_py() == BASE
+
+
+def test_the_first_who_talks_talks_to_the_base(tmp_path: Path, base: str) -> None:
+    upwell = Upwell(project_of(tmp_path / "desk", base=base))
+    spoken = Spoken([{"role": "user", "content": "hello"}], "ann", manner=Manner(max_tokens=2))
+    reply = upwell.chat(spoken, now=NOW)
+    assert reply.voice.version == BASE
+    assert list(reply.pieces())
 
 
 def test_adopting_again_changes_nothing(tmp_path: Path, base: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
+from threading import Lock
 
 from upwell.errors import StageError
 from upwell.plugins import plugin
@@ -17,8 +18,10 @@ from upwell.ports import Manner, Piece, Pieces, Talking
 from upwell.records import Json, Prediction
 from upwell.stages.serve import told
 from upwell.stages.serve.live import Live
+from upwell.store.lookups import champion_of
 from upwell.store.project import Project
 from upwell.tables import canonical_json, to_table
+from upwell.wiring.adopting import adopt
 from upwell.wiring.upstream import Upstream
 from upwell.wiring.voices import UPSTREAM, Voice, Voices
 
@@ -124,15 +127,16 @@ class Chats:
     def __init__(self, project: Project, live: Live) -> None:
         self._project = project
         self.voices = Voices(project, live)
+        self._adopting = Lock()
         serve = project.settings.serve
         self.upstream = Upstream.of(serve) if serve.upstream else None
 
     def reply(self, spoken: Spoken, id: str, at: datetime) -> Reply:
         """The reply to a conversation, begun: its first piece is made already.
 
-        Raises StageError ``serve.not_talking`` where the task holds no conversations, what
-        ``Voices.of`` and the task's ``talk`` raise, ``serve.too_long``, and what goes wrong
-        upstream.
+        Where nothing serves yet, the base does from now on (see ``adopting``). Raises StageError
+        ``serve.not_talking`` where the task holds no conversations, ``serve.too_long``, what
+        ``adopt``, ``Voices.of`` and the task's ``talk`` raise, and what goes wrong upstream.
         """
         task = plugin("tasks", self._project.settings.project.task)
         if not isinstance(task, Talking):
@@ -142,6 +146,7 @@ class Chats:
             raise StageError("serve.too_long", size=size, longest=LONGEST)
         if self.upstream is not None and not spoken.variant and not self.voices.knows(spoken.model):
             return self._upstream(self.upstream, spoken, id, at)
+        self._adopt(at)
         who = spoken.user if spoken.personalize else ""
         voice = self.voices.of(spoken.model, spoken.variant, who, at)
         try:
@@ -152,6 +157,13 @@ class Chats:
             voice = self.voices.fail(voice, problem, at)
             pieces = _begun(task.talk(voice.model, spoken.messages, spoken.manner))
         return Reply(id, at, spoken, voice, pieces, self._project, self.voices)
+
+    def _adopt(self, at: datetime) -> None:
+        """Let the base speak where nothing serves yet: whoever starts has nothing to learn from."""
+        task = self._project.settings.project.task
+        with self._adopting:
+            if champion_of(self._project.journal, task) is None:
+                adopt(self._project, at)
 
     def _upstream(self, upstream: Upstream, spoken: Spoken, id: str, at: datetime) -> Reply:
         asked = {"model": spoken.model, "messages": list(spoken.messages), **spoken.named}

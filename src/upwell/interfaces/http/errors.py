@@ -29,6 +29,7 @@ _STATUS = {
     "chat.empty": 400,
     "chat.role": 400,
     "chat.too_long": 400,
+    "chat.no_model": 409,
     "upstream.refused": 400,
     "upstream.no_model": 404,
     "upstream.busy": 429,

@@ -18,7 +18,6 @@ from upwell.service import Upwell
 from upwell.settings import HttpSettings
 from upwell.store.access import ADMIN, RANDOM_BYTES, Access
 from upwell.store.project import Project
-from upwell.wiring.adopting import adopt
 
 try:
     from upwell.interfaces.http import server
@@ -48,8 +47,6 @@ def run(
     keyless = is_loopback(str(address[0])) and settings.keys == "auto"
     if not keyless:
         _first_key(project, here)
-    if not project.settings.serve.upstream:
-        adopt(project, datetime.now(UTC))
     desk = Desk.of(Upwell(project), settings if keyless else _with_keys(settings))
     name = f"[{address[0]}]" if ":" in address[0] else address[0]
     url = f"http://{name}:{address[1]}"
