@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -39,7 +40,9 @@ def run(
         place = folder or Path(f"{DEMO}-chat")
         with Bars(here) as bars:
             found = run_chat_demo(place, data, seed, bars, now)
-        told: list[Line] = [*render(found.decision, here.lang), "", *_beside(found.said, here)]
+        decided = [one for one in found.decision.reasons if one["verdict"] != "note"]
+        why = render(replace(found.decision, reasons=tuple(decided)), here.lang)
+        told: list[Line] = [*why, "", *_beside(found.said, here)]
         more: dict[str, Json] = {
             "act": found.decision.act,
             "said": [{"asked": s.asked, "before": s.before, "after": s.after} for s in found.said],
