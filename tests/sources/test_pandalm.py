@@ -52,3 +52,16 @@ def test_without_a_copy_it_says_where_it_looked(
     monkeypatch.setenv("UPWELL_OFFLINE", "1")
     with pytest.raises(SourceError, match=r"source\.no_pairs"):
         list(pandalm.read("", {}))
+
+
+def test_what_was_fetched_is_found_again_without_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pandalm.toy(tmp_path)
+    monkeypatch.setenv("UPWELL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("UPWELL_DATA", raising=False)
+    monkeypatch.delenv("UPWELL_OFFLINE", raising=False)
+    monkeypatch.setattr(pandalm, "ORIGIN", (tmp_path / "testset-v1.json").as_uri())
+    first = events_of("")
+    monkeypatch.setenv("UPWELL_OFFLINE", "1")
+    assert events_of("") == first

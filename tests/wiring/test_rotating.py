@@ -46,16 +46,6 @@ from upwell.wiring.purge import purge
 Printed = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(scope="module")
-def made(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shop_in(tmp_path_factory.mktemp("rotate") / "shop", shop)
-
-
-@pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    return copytree(made, tmp_path / "shop")
-
-
 def test_who_has_the_old_key_recognises_nobody(folder: Path) -> None:
     project = open_project(folder)
     everybody = users(project)

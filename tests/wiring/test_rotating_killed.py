@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
-from tests.wiring.rotated import KEY, Shop, content, rotated, shop_in, stored, users
+from tests.wiring.rotated import KEY, content, rotated, stored, users
 
 from upwell.errors import StoreError
 from upwell.stages.protect.pseudonyms import Pseudonyms
@@ -34,16 +34,6 @@ from upwell.interfaces.cli.main import run
 with patch(sys.argv[1], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)):
     run(["keys", "rotate-pseudonyms", "--json", "-p", sys.argv[2]])
 """
-
-
-@pytest.fixture(scope="module")
-def made(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shop_in(tmp_path_factory.mktemp("rotate") / "shop", shop)
-
-
-@pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    return copytree(made, tmp_path / "shop")
 
 
 @pytest.mark.parametrize("step", STEPS)

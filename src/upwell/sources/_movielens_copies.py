@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 
 from pyarrow import parquet
 
+from upwell.cache import cache_folder
 from upwell.errors import SourceError
 from upwell.sources._movielens_data import (
     MANIFEST,
@@ -53,12 +54,6 @@ def find(location: str) -> MovieLens:
             reason = error.explain()[0] if isinstance(error, SourceError) else str(error)
             tried.append(f"{told}: {reason}")
     raise SourceError("source.no_copy", tried="; ".join(tried))
-
-
-def cache_folder() -> Path:
-    """``$UPWELL_CACHE``, else ``~/.cache/upwell``."""
-    named = os.environ.get("UPWELL_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "upwell"
 
 
 def _places() -> list[tuple[str, Callable[[], MovieLens]]]:

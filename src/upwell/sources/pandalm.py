@@ -15,6 +15,7 @@ import json
 import os
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet as pq
 
+from upwell.cache import cache_folder
 from upwell.errors import SourceError
 from upwell.records import Event
-from upwell.sources._movielens_copies import cache_folder
 from upwell.tables import to_table
 
 NAME = "pandalm-test"
@@ -103,10 +104,20 @@ def _found(location: str) -> list[dict[str, Any]]:
     if os.environ.get("UPWELL_OFFLINE") != "1":
         try:
             with urllib.request.urlopen(ORIGIN, timeout=_PATIENCE) as answer:
-                return _checked(ORIGIN, json.loads(answer.read()))
+                return _cached(answer.read())
         except (OSError, ValueError) as error:
             tried.append(f"GitHub: {error}")
     raise SourceError("source.no_pairs", tried="; ".join(tried))
+
+
+def _cached(fetched: bytes) -> list[dict[str, Any]]:
+    found = _checked(ORIGIN, json.loads(fetched))
+    # A home that cannot be written to costs the next run a download, no more.
+    with suppress(OSError):
+        place = cache_folder() / NAME
+        place.mkdir(parents=True, exist_ok=True)
+        (place / Path(ORIGIN).name).write_bytes(fetched)
+    return found
 
 
 def _rows(place: Path) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ that comes with a model is ever run, and nothing is unpickled.
 
 from __future__ import annotations
 
-import os
 from contextlib import redirect_stderr
 from hashlib import file_digest
 from importlib.util import find_spec
@@ -18,6 +17,7 @@ from typing import Any
 
 import torch
 
+from upwell.cache import cache_folder
 from upwell.errors import PluginError, StageError
 from upwell.tasks._chat_template import PLAIN
 from upwell.tasks._encoder import MINILM, quietly
@@ -80,7 +80,7 @@ def _converted(file: Path) -> Path:
         raise PluginError("chat.no_model", base=str(file), why="")
     with file.open("rb") as data:
         digest = file_digest(data, "sha256").hexdigest()
-    cache = Path(os.environ.get("UPWELL_CACHE") or Path.home() / ".cache" / "upwell") / "chat"
+    cache = cache_folder() / "chat"
     folder = cache / digest[:32]
     if folder.is_dir():
         return folder

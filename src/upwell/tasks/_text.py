@@ -6,10 +6,11 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from upwell.cache import cache_folder
 
 Floats = npt.NDArray[np.float32]
 
@@ -32,7 +33,7 @@ def embed(base: str, texts: Sequence[str]) -> Floats:
     if not base:
         return _hashed(texts)
     digest = hashlib.sha256("\x00".join((base, *texts)).encode()).hexdigest()
-    path = _cache() / f"{digest}.npy"
+    path = cache_folder() / "text" / f"{digest}.npy"
     if path.exists():
         loaded: Floats = np.load(path, allow_pickle=False)
         return loaded
@@ -49,10 +50,6 @@ def _encoded(base: str, texts: Sequence[str]) -> Floats:
     from upwell.tasks._encoder import shared, vectors
 
     return vectors(shared(base), texts, _LONGEST)
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("UPWELL_CACHE") or Path.home() / ".cache" / "upwell") / "text"
 
 
 def _hashed(texts: Sequence[str]) -> Floats:

@@ -18,7 +18,6 @@ from upwell.wiring.watch import Round, rounds
 
 __all__ = [
     "BASE", "Kept", "Round", "Stage", "Tell", "adopt", "alone", "begin", "collect", "dataset",
-    "drain",
-    "evaluate", "freeze", "kept", "load", "once", "release", "rounds", "taken", "tidy", "tune",
-    "use_threads", "verdict",
+    "drain", "evaluate", "freeze", "kept", "load", "once", "release", "rounds", "taken", "tidy",
+    "tune", "use_threads", "verdict",
 ]  # fmt: skip

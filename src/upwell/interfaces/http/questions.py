@@ -56,10 +56,11 @@ class Questions:
         # parts. Long inputs go beside the others, which would wait for them.
         self._short, self._long = (
             Gathered(
-                self._answer, self.waiting, MOST, lambda one: one.weight, lambda one: one.kind, 1
+                self._answer, self.waiting, MOST,
+                weigh=lambda one: one.weight, alike=lambda one: one.kind, threads=1,
             )
             for _ in range(2)
-        )
+        )  # fmt: skip
 
     @property
     def length(self) -> int:
