@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import cast
 
+import pyarrow as pa
 import pytest
 
 from upwell.errors import StageError, StoreError
 from upwell.interfaces.http.errors import RequestError
 from upwell.interfaces.http.gathered import THREADS, Gathered
+from upwell.interfaces.http.questions import LONG, MOST, Question, Questions
+from upwell.service import Upwell
 
 Groups = list[list[int]]
 
@@ -94,3 +98,30 @@ def test_who_left_holds_up_nobody() -> None:
         return await one.do(2)
 
     assert asyncio.run(leave()) == 4
+
+
+class Slow:
+    """Answers; what is long waits until something short was answered."""
+
+    def __init__(self) -> None:
+        self.answered = threading.Event()
+
+    def predict_many(
+        self, inputs: list[str], users: list[str], k: int, *, personalize: bool
+    ) -> pa.Table:
+        if len(inputs[0]) >= LONG * MOST:
+            assert self.answered.wait(10), "a short one waits for it"
+        self.answered.set()
+        lists = {name: [[text] for text in inputs] for name in ("answer", "probability", "reason")}
+        return pa.table(lists)
+
+
+def test_a_long_question_holds_up_no_short_one() -> None:
+    async def both() -> list[str]:
+        questions = Questions(cast("Upwell", Slow()), 10)
+        long = asyncio.create_task(questions.ask(Question("ann", "a" * LONG * MOST, 1, True)))
+        await asyncio.sleep(0)
+        short = await questions.ask(Question("ben", "hello", 1, True))
+        return [(await long)[0]["answer"], short[0]["answer"]]
+
+    assert asyncio.run(both()) == ["a" * LONG * MOST, "hello"]
