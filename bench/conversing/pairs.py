@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import parquet as pq
 
 from upwell.records import Example
+from upwell.sources import pandalm
 from upwell.tables import schema
 
 DATA = Path(os.environ.get("UPWELL_DATA") or Path(__file__).parents[3] / "shared" / "data")
 LONGEST = 400
 """Letters of an instruction with an answer: what two cores can learn from in minutes."""
 HELD_OUT = 0.4
-_SIDE = {1: 1, 2: -1, 0: 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,18 @@ class Pair:
 
 
 def known() -> list[Pair]:
-    """Pairs that at least two of three people decide and none decides otherwise."""
-    found = []
-    for row in pq.read_table(DATA / "pandalm-test" / "pairs.parquet").to_pylist():
-        said = [_SIDE[int(row[f"annotator{n}"])] for n in (1, 2, 3)]
-        first, second = row["response1"].strip(), row["response2"].strip()
-        asked = "\n".join(part for part in (row["instruction"], row["input"].strip()) if part)
-        if abs(sum(said)) < 2 or not first or not second or first == second:
-            continue
-        if len(asked) + max(len(first), len(second)) > LONGEST:
-            continue
-        chosen, rejected = (first, second) if sum(said) > 0 else (second, first)
-        found.append(Pair(asked, chosen, rejected))
-    return found
+    """The pairs that people decide and that are not too long (see ``sources.pandalm``)."""
+    payloads = [
+        json.loads(text)
+        for batch in pandalm.read(str(DATA / pandalm.NAME), {})
+        for text in batch["payload"].to_pylist()
+    ]
+    pairs = [Pair(told["input"], told["correction"], told["target"]) for told in payloads]
+    return [one for one in pairs if _length(one) <= LONGEST]
+
+
+def _length(pair: Pair) -> int:
+    return len(pair.asked) + max(len(pair.chosen), len(pair.rejected))
 
 
 def split(pairs: list[Pair], train: int, held_out: int, seed: int) -> tuple[list[Pair], list[Pair]]:

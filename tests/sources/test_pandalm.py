@@ -25,8 +25,11 @@ def test_what_two_of_three_prefer_is_a_correction_of_the_other(tmp_path: Path) -
     assert (first["user"], second["user"]) == ("asker-0", "asker-1")
 
 
-def test_a_file_of_something_else_is_told(tmp_path: Path) -> None:
-    (tmp_path / "x.json").write_text('[{"instruction": 1}]', encoding="utf-8")
+@pytest.mark.parametrize("change", [{"annotator2": None}, {"annotator3": "x"}, {"annotator1": []}])
+def test_a_file_of_something_else_is_told(tmp_path: Path, change: dict[str, object]) -> None:
+    pandalm.toy(tmp_path)
+    rows = json.loads((tmp_path / "testset-v1.json").read_text(encoding="utf-8"))
+    (tmp_path / "x.json").write_text(json.dumps([rows[0] | change]), encoding="utf-8")
     with pytest.raises(SourceError, match=r"source\.bad_pairs"):
         list(pandalm.read(str(tmp_path / "x.json"), {}))
 

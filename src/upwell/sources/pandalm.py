@@ -37,14 +37,15 @@ FIRST = datetime(2023, 6, 1, tzinfo=UTC)
 """When the first instruction was given; each later one follows after an hour."""
 _PATIENCE = 10.0
 _SIDES = {1: 1, 2: -1, 0: 0}
-_FIELDS = ("instruction", "input", "response1", "response2", "annotator1")
+_RATERS = ("annotator1", "annotator2", "annotator3")
+_FIELDS = ("instruction", "input", "response1", "response2", *_RATERS)
 
 
 def read(location: str, mapping: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
     """Corrections, in order of the instructions, each with what was asked and shown.
 
-    ``location`` is the original's JSON or a Parquet of its fields, or a folder with ``NAME`` or
-    one of both; empty, it is found: in the cache, in ``$UPWELL_DATA``, at GitHub. Each instruction
+    ``location`` is the original's JSON, a Parquet of its fields, or a folder with one of them;
+    empty, it is found: in the cache, in ``$UPWELL_DATA``, at GitHub. Each instruction
     is a user's. Raises SourceError ``source.bad_pairs``, ``source.no_pairs``, and
     ``source.fixed_columns`` for any mapping.
     """
@@ -73,7 +74,7 @@ def _events(rows: Sequence[Mapping[str, Any]]) -> list[Event]:
     for number, row in enumerate(rows):
         asked = "\n".join(part for part in (_text(row, "instruction"), _text(row, "input")) if part)
         user = users.setdefault(asked, len(users))
-        said = [_SIDES.get(int(row[f"annotator{n}"]), 0) for n in (1, 2, 3)]
+        said = [_SIDES[row[rater]] for rater in _RATERS]
         answers = [_text(row, "response1"), _text(row, "response2")]
         right, shown = answers if sum(said) > 0 else answers[::-1]
         if abs(sum(said)) < 2 or not right or not shown or right == shown:
@@ -134,7 +135,10 @@ def _rows(place: Path) -> list[dict[str, Any]]:
 
 def _checked(place: str, rows: Any) -> list[dict[str, Any]]:
     if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and all(name in row for name in _FIELDS) for row in rows
+        isinstance(row, dict)
+        and all(name in row for name in _FIELDS)
+        and all(row[rater] in (0, 1, 2) for rater in _RATERS)
+        for row in rows
     ):
         raise SourceError("source.bad_pairs", file=place, problem=", ".join(_FIELDS))
     return rows
