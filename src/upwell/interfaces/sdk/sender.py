@@ -80,9 +80,10 @@ class Sender:
                 return self._failed(error, None)
             if reply.is_busy or reply.status in (401, 403, 404):
                 return self._failed(_refused(reply), reply.wait)
+            # Who sees that nothing waits any more must not see an old problem.
+            self._failures, self.problem = 0, None
             # What the service has looked at it keeps, as an event or as a bad row with a reason.
             self._spool.remove([seq for seq, _ in rows])
-            self._failures, self.problem = 0, None
         return self._every
 
     def _failed(self, problem: InterfaceError, wait: float | None) -> float:
