@@ -205,12 +205,12 @@ def test_what_is_drained_meanwhile_does_not_bring_them_back(
     def later(*arguments: object) -> None:
         monkeypatch.undo()
         forget(entered, ANN, id="one", now=NOW)
+        with alone(entered, NOW):
+            erase(entered, NOW)
         commit(*arguments)
 
     monkeypatch.setattr(Lake, "_commit", later)
     drain(entered)
-    with alone(entered, NOW):
-        erase(entered, NOW)
     assert entered.lake.remove(of_users([Pseudonyms(entered.key).of(ANN)])) == {}
 
 
