@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from upwell import loop
+from upwell.interfaces.fates import fates_of
 from upwell.records import PURPOSES
 from upwell.service import Upwell
 from upwell.store.project import create_project, open_project
@@ -22,12 +23,13 @@ def asked() -> list[tuple[str, str]]:
     return [(form.format(word), word) for form, word in product(FORMS, REPLIES)]
 
 
-def test_a_conversation_is_learned_judged_and_corrected(tmp_path: Path) -> None:
+def taught(folder: Path, tune: dict[str, object]) -> Upwell:
+    """A project whose first version has learned labels."""
     tables: dict[str, dict[str, object]] = {
-        "project": {"task": "chat"}, "tune": {"base": "", "epochs": 30},
+        "project": {"task": "chat"}, "tune": tune,
         "gate": {"resamples": 100},
     }  # fmt: skip
-    upwell = Upwell(open_project(create_project(tmp_path, "shop", tables)))
+    upwell = Upwell(open_project(create_project(folder, "shop", tables)))
     upwell.consent(USERS, PURPOSES, since=NOW)
     labels = [{"input": text, "target": REPLIES[word]} for text, word in asked()]
     upwell.capture(
@@ -36,6 +38,42 @@ def test_a_conversation_is_learned_judged_and_corrected(tmp_path: Path) -> None:
         now=NOW,
     )  # fmt: skip
     loop.turn(upwell.project, now=NOW)
+    return upwell
+
+
+def test_asking_again_and_stars_are_learned_from_and_not_judged_by(tmp_path: Path) -> None:
+    upwell = taught(tmp_path, {"base": "", "epochs": 2})
+    told = [canonical_json([{"role": "user", "content": text}]) for text, _ in asked()]
+    events = list[dict[str, object]]()
+    for number, text in enumerate(told):
+        user, at = USERS[number % len(USERS)], NOW + timedelta(days=1, hours=number)
+        if number % 2:
+            upwell.predict_many([text], [user], now=at)
+            upwell.predict_many([text], [user], now=at + timedelta(minutes=1))
+        else:
+            shown = upwell.predict_many([text], [user], now=at)["prediction"][0].as_py()
+            events.append({"id": f"s{number}", "user": user, "at": at + timedelta(minutes=1),
+                           "kind": "rating", "value": 4.0, "prediction": shown})  # fmt: skip
+    later = NOW + timedelta(days=3)
+    upwell.capture(events, now=later)
+    loop.turn(upwell.project, now=later)
+    turn = upwell.project.ledger.turns("chat")[-1]
+    made = upwell.project.ledger.stage_result(turn.id, "dataset")
+    data = upwell.project.snapshots.read(str((made or {})["snapshot"]))
+    said = {
+        name: {(row["id"].rpartition("/")[2][:4], row["sign"], row["weight"])
+               for row in getattr(data, name).to_pylist() if row["sign"]}
+        for name in ("train", "test")
+    }  # fmt: skip
+    assert ("rege", -1, 0.5) in said["train"]
+    assert {sign for kind, sign, _ in said["train"] if kind.startswith("s")} == {1}
+    assert all(not kind.startswith("rege") for kind, _, _ in said["test"])
+    explained = {one.kind for user in USERS for one in fates_of(upwell.project, user)[1]}
+    assert explained == {"rating", "regenerate"}
+
+
+def test_a_conversation_is_learned_judged_and_corrected(tmp_path: Path) -> None:
+    upwell = taught(tmp_path, {"base": "", "epochs": 30})
     later = NOW + timedelta(days=2)
     told = [canonical_json([{"role": "user", "content": f"{text} now"}]) for text, _ in asked()]
     users = [USERS[n % len(USERS)] for n in range(len(told))]

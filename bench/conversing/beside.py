@@ -20,7 +20,8 @@ from pyarrow import parquet as pq
 from bench.conversing.pairs import Pair, examples
 from bench.peers import own
 from upwell.tasks import _chat_base, chat
-from upwell.tasks._chat_model import IGNORED, Talker
+from upwell.tasks._chat_model import Talker
+from upwell.tasks._chat_rows import messages
 
 Floats = npt.NDArray[np.float64]
 
@@ -135,13 +136,6 @@ def log_probs(model: Talker, pairs: Sequence[Pair]) -> Floats:
     return found.reshape(-1, 2)[:, ::-1]
 
 
-def lengths(model: Talker, pairs: Sequence[Pair]) -> Floats:
-    """(m, 2) tokens of the chosen and the rejected answers."""
-    batch = chat.collate(model, examples(list(pairs), "dpo"))
-    found = (batch["target"] != IGNORED).sum(dim=1).double().numpy()
-    return np.asarray(found.reshape(-1, 2)[:, ::-1], np.float64)
-
-
 def base() -> Talker:
     """The model as it is before any training."""
     return _talker(_chat_base.home("smollm2"))
@@ -149,7 +143,12 @@ def base() -> Talker:
 
 def tokens_of(model: Talker, kind: str, pairs: Sequence[Pair]) -> int:
     """Tokens of the rows that an epoch learns from, prompts included."""
-    return int(chat.collate(model, examples(list(pairs), kind))["mask"].sum())
+    rows = examples(list(pairs), kind)
+    read = [
+        model.row(messages(asked), reply)
+        for asked, reply in zip(rows["input"].to_pylist(), rows["target"].to_pylist(), strict=True)
+    ]
+    return sum(len(row.prompt) + len(row.reply) for row in read)
 
 
 def _talker(folder: str) -> Talker:

@@ -17,12 +17,14 @@ from pyarrow import compute as pc
 from pyarrow import parquet as pq
 
 from upwell.plugins import plugin
-from upwell.ports import Discerning, Task
+from upwell.ports import Discerning, Talking, Task
 from upwell.records import Event, Example, Signal
 from upwell.stages.behaviour.features import features
 from upwell.stages.clean.attribution import attribute
 from upwell.stages.clean.delay import mature, silences
 from upwell.stages.clean.doubts import Judgement, Told, judge_signals
+from upwell.stages.clean.implied import implied
+from upwell.stages.clean.own_scale import on_own_scale
 from upwell.stages.clean.signals import rule_of, signals
 from upwell.stages.dataset import split
 from upwell.stages.dataset.examples import Scale, examples, owned
@@ -79,7 +81,8 @@ def written(
 ) -> DuckDBPyRelation:
     """Example rows and ``seq`` of the permitted users, kept in ``space`` as they are read often.
 
-    Where outcomes are awaited, silence up to the moment ``known`` is among them (``seq`` < 0).
+    What nobody sent is among them (``seq`` < 0), up to the moment ``known``: silence where outcomes
+    are awaited, and how conversations go on.
     Nothing here holds more than a batch of rows in memory; DuckDB spills what it sorts.
     """
     behaviour, task = project.settings.behaviour, project.settings.project.task
@@ -88,6 +91,8 @@ def written(
         events = owned(con, events)
     if project.settings.trust.maturity_days:
         events = _with_silences(con, space / SILENCES, project, events, predictions, known)
+    if project.settings.trust.implied and talks(project):
+        events = _joined(events, implied(con, predictions, known))
     about = attribute(con, events, predictions, behaviour.attribution_days)
     made = examples(
         con,
@@ -181,19 +186,6 @@ def frozen_span(
     return split.frozen_span(made, settings, as_of)
 
 
-def funnel(space: Path, made: DuckDBPyRelation, train: DuckDBPyRelation) -> dict[str, int]:
-    """How many rows are about something, say something, are learned from, could not be read."""
-    says = "weight > 0"
-    counted = {"examples": made, "signals": made.filter(says), "training": train.filter(says)}
-    found = {
-        name: int(part.aggregate("count(*)").fetchall()[0][0]) for name, part in counted.items()
-    }
-    if (space / READABLE).exists():
-        whole, left = (pq.read_metadata(space / name).num_rows for name in (EXAMPLES, READABLE))
-        found["unreadable"] = whole - left
-    return found
-
-
 def asking(project: Project, users: Sequence[str], now: datetime) -> pa.Table:
     """A row that asks for each user: their history and behaviour as known just before ``now``.
 
@@ -267,11 +259,17 @@ def _signals(
 ) -> DuckDBPyRelation:
     """Signals of all events with their ``seq``, a batch at a time."""
     shape = schema(Event).append(_SEQ)
+    events, rules = on_own_scale(con, events, project.settings.feedback, talks(project))
     with pq.ParquetWriter(path, schema(Signal).append(_SEQ)) as writer:
         for batch in events.select(*shape.names).to_arrow_reader(_BATCH):
             table = pa.Table.from_batches([batch]).cast(shape)
-            writer.write_table(signals(table, project.settings.feedback))
+            writer.write_table(signals(table, rules))
     return con.read_parquet(str(path))
+
+
+def talks(project: Project) -> bool:
+    """Whether the project's task holds conversations."""
+    return isinstance(plugin("tasks", project.settings.project.task), Talking)
 
 
 def _with_silences(
@@ -285,5 +283,9 @@ def _with_silences(
     """The events, and silence to what was shown as far as it has become a no by ``known``."""
     days = project.settings.trust.maturity_days
     silences(con, events, predictions, days, known).write_parquet(str(path))
+    return _joined(events, mature(con.read_parquet(str(path)), known))
+
+
+def _joined(events: DuckDBPyRelation, more: DuckDBPyRelation) -> DuckDBPyRelation:
     shape = [*schema(Event).names, _SEQ.name]
-    return events.select(*shape).union(mature(con.read_parquet(str(path)), known).select(*shape))
+    return events.select(*shape).union(more.select(*shape))

@@ -17,7 +17,8 @@ from upwell.settings import TuneSettings
 from upwell.stages.tune.trainer import train
 from upwell.tables import Dataset, canonical_json
 from upwell.tasks import chat
-from upwell.tasks._chat_model import IGNORED, LONGEST
+from upwell.tasks._chat_model import LONGEST
+from upwell.tasks._chat_pack import IGNORED
 from upwell.tasks._chat_rows import messages
 
 

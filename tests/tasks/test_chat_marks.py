@@ -19,7 +19,8 @@ DATA = chat.toy(0)
 
 def told(signs: Sequence[int | None], users: list[str] | None = None) -> pa.Table:
     names = users or [f"u{n}" for n in range(len(signs))]
-    return pa.table({"user": pa.array(names), "sign": pa.array(signs, pa.int64())})
+    asked = pa.array([f"question {n}" for n in range(len(signs))])
+    return pa.table({"user": names, "sign": pa.array(signs, pa.int64()), "input": asked})
 
 
 def over_users(rows: pa.Table, said: np.ndarray) -> dict[str, float]:
@@ -55,6 +56,41 @@ def test_a_mark_does_not_depend_on_what_others_earn() -> None:
     other = said.copy()
     other[1:] = 0.5
     assert marks(rows, said)["preference"][0] == marks(rows, other)["preference"][0]
+
+
+def pairs(users: int) -> pa.Table:
+    """Of each user a reply that they liked and one that they disliked, to the same question."""
+    signs: list[int | None] = [1, -1] * users
+    rows = told(signs, [f"u{n // 2}" for n in range(2 * users)])
+    return rows.set_column(2, "input", pa.array([f"question {n // 2}" for n in range(2 * users)]))
+
+
+def test_of_two_replies_counts_which_is_rather_said() -> None:
+    rows, said = pairs(FEWEST), np.tile([0.3, 0.1], FEWEST)
+    assert over_users(rows, said)["preference"] == pytest.approx(0.75)
+    # What becomes of all texts alike is no matter.
+    assert over_users(rows, said / 10)["preference"] == pytest.approx(0.75)
+
+
+def test_a_shift_of_pairs_is_seen_where_it_drowns_in_single_replies() -> None:
+    rng = np.random.default_rng(0)
+    size = 300
+    base = rng.uniform(0.05, 0.4, size=2 * size)
+    common, own = np.repeat(rng.normal(0, 0.3, size), 2), rng.normal(0, 0.1, 2 * size)
+    moved = base * np.exp(np.tile([-0.11, -0.22], size) + common + own)
+
+    def sure(rows: pa.Table) -> float:
+        change = np.subtract(*(np.asarray(marks(rows, p)["preference"]) for p in (moved, base)))
+        each = user_means(rows["user"], change[:, None])[:, 0]
+        return float(each.mean() / (each.std(ddof=1) / np.sqrt(len(each))))
+
+    alone = told([1, -1] * size, [f"u{n // 2}" for n in range(2 * size)])
+    assert sure(pairs(size)) > 1.5 * sure(alone)
+
+
+def test_replies_that_are_never_said_are_even() -> None:
+    rows = pairs(FEWEST)
+    assert over_users(rows, np.zeros(2 * FEWEST))["preference"] == pytest.approx(0.5)
 
 
 def test_few_dislikes_do_not_decide_half() -> None:

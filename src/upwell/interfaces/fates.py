@@ -10,6 +10,7 @@ from upwell import rows
 from upwell.errors import InterfaceError
 from upwell.records import Doubt, Json
 from upwell.stages.clean.explain import Fate, fates
+from upwell.stages.clean.own_scale import on_own_scale
 from upwell.store.doubts import doubts_of
 from upwell.store.exclusions import Exclusions
 from upwell.store.ledger import Turn
@@ -41,12 +42,13 @@ def fates_of(project: Project, user: str) -> tuple[Turn, list[Fate]]:
         events = project.lake.events(con, until_seq=turn.watermark).filter(
             ColumnExpression("user") == ConstantExpression(hidden)
         )
+        events, rules = on_own_scale(con, events, project.settings.feedback, rows.talks(project))
         given = events.order('"at", seq').to_arrow_table()
         found = fates(
             given,
             doubts_of(rows.doubts_path(project, turn.id), hidden),
             parts,
-            project.settings.feedback,
+            rules,
             is_permitted=hidden in rows.permitted_users(project, "train", turn.at).to_pylist(),
             as_of=turn.as_of,
             purged=_purged(project, hidden, given),

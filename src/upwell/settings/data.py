@@ -40,6 +40,10 @@ class FeedbackRule(Section):
     bad: float | None = None
     low: float | None = None
     high: float | None = None
+    around: Literal["auto", "scale", "user"] = "auto"
+    """Where ratings are measured from: the scale's 0, or the user's own mean, from which `good`
+    and `bad` are then distances (+0.5 and −0.5). `auto` is `user` for ratings of what a chat said,
+    where neither is set, else `scale`."""
     weight: Positive = 1.0
 
 
@@ -79,6 +83,8 @@ class TrustSettings(Section):
     """Whether a yes to an item counts more the less its place in the list is looked at."""
     selection: Literal["off", "estimate"] = "off"
     """Whether a signal counts more the less such answers get any."""
+    implied: bool = True
+    """Whether conversations tell by how they go on: asking again or otherwise, leaving."""
     maturity_days: dict[str, Positive] = Field(default_factory=dict)
     """Kinds of outcome and the days after which their absence is a no: { purchase = 14 }."""
 

@@ -4,7 +4,12 @@ A user likes or dislikes one reply of many that could be given, so right and wro
 be counted. A model agrees with somebody who liked a reply as far as it would say it, p, and with
 somebody who disliked it as far as it would not, 1 − p. Both sides count the same together, however
 many rows each has: a model that makes everything less probable gains on one what it loses on the
-other. Each row's mark is about that row alone, as tests over users need it.
+other.
+
+Where the same user liked one reply to a conversation and disliked another, as who corrects does,
+the two are held against each other: the model agrees as far as it would rather say the liked one,
+p / (p + p′) (Bradley and Terry 1952). What both replies have in common, and what a model makes of
+all texts alike, drops out. No mark depends on other users', as tests over users need it.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
 
 METRIC = "preference"
 FEWEST = 10
@@ -28,9 +34,10 @@ def marks(rows: pa.Table, said: Floats) -> pa.Table:
 
     Means over users of the user's own mean: ``liked`` is that of p where users liked a reply (or
     it is a label), ``avoided`` that of 1 − p where they disliked it, 0 where too few did, and
-    ``preference`` that of both, each counting half.
+    ``preference`` that of both, each counting half; all with what is preferred of two in the place
+    of p and 1 − p where a user did both.
 
-    >>> rows = pa.table({"user": ["a", "b", "c"], "sign": [1, None, 1]})
+    >>> rows = pa.table({"user": ["a", "b", "c"], "sign": [1, None, 1], "input": ["?"] * 3})
     >>> marks(rows, np.array([0.9, 0.6, 0.3]))["preference"].to_pylist()
     [0.9, 0.6, 0.3]
     """
@@ -39,7 +46,7 @@ def marks(rows: pa.Table, said: Floats) -> pa.Table:
     sizes = np.bincount(codes) if len(codes) else np.zeros(0)
     share = 1.0 / sizes[codes]
     users = float(len(sizes))
-    agreed = np.where(disliked, 1.0 - said, said)
+    agreed = _compared(rows, disliked, np.where(disliked, 1.0 - said, said), said)
     there = {side: disliked == side for side in (False, True)}
     counts = {side: len(np.unique(codes[of])) for side, of in there.items()}
     heard = counts[True] >= FEWEST
@@ -53,6 +60,33 @@ def marks(rows: pa.Table, said: Floats) -> pa.Table:
     preference = both if counts[False] else np.full_like(both, 0.5)
     columns = {METRIC: preference, "liked": liked, "avoided": avoided}
     return pa.table({name: pa.array(column, pa.float64()) for name, column in columns.items()})
+
+
+def _compared(rows: pa.Table, disliked: Booleans, agreed: Floats, said: Floats) -> Floats:
+    """``agreed``, but for users who liked one reply and disliked another to the same input.
+
+    >>> rows = pa.table({"user": ["a", "a", "b"], "input": ["?", "?", "?"]})
+    >>> said = np.array([0.3, 0.1, 0.5])
+    >>> _compared(rows, np.array([False, True, True]), 1 - said, said).round(2).tolist()
+    [0.75, 0.75, 0.5]
+    """
+    of = dict[tuple[str, str], list[int]]()
+    for row, key in enumerate(
+        zip(rows["user"].to_pylist(), rows["input"].to_pylist(), strict=True)
+    ):
+        of.setdefault(key, []).append(row)
+    found = agreed.copy()
+    for both in of.values():
+        known = np.array(both)
+        bad = disliked[known]
+        if bad.any() and not bad.all():
+            liked, other = said[known[~bad]][:, None], said[known[bad]][None, :]
+            sure = np.divide(
+                liked, liked + other, out=np.full(np.broadcast(liked, other).shape, 0.5),
+                where=liked + other > 0,
+            )  # fmt: skip
+            found[known[~bad]], found[known[bad]] = sure.mean(1), sure.mean(0)
+    return found
 
 
 def mark(rows: pa.Table, answers: pa.Table) -> pa.Table:

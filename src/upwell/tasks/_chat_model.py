@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from upwell.errors import StageError
+from upwell.tasks import _chat_words
+from upwell.tasks._chat_pack import IGNORED, Row, packed, sees
 from upwell.tasks._chat_rows import Messages, shortened
 from upwell.tasks._chat_template import Template
 
@@ -17,15 +18,8 @@ LONGEST = 1024
 """Tokens of a conversation with its reply that are learned from and judged by."""
 SHORTEST = 16
 """Tokens that a conversation always leaves for the reply."""
-IGNORED = -100
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A conversation and the reply to it, in tokens."""
-
-    prompt: Sequence[int]
-    reply: Sequence[int]
+ALIKE = 0.02
+"""Nats by which a log-probability may depend on how texts are packed: rounding, in bfloat16."""
 
 
 class Talker(nn.Module):
@@ -54,6 +48,7 @@ class Talker(nn.Module):
         self.end = self._closing(special, known)
         self.ends = frozenset({self.end, *known})
         self.marks = sorted(set(special) - self.ends)
+        self._packs: bool | None = None
 
     @property
     def device(self) -> torch.device:
@@ -106,17 +101,80 @@ class Talker(nn.Module):
         found: str = self.tokenizer.decode(said, clean_up_tokenization_spaces=False)
         return found
 
+    def batch(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        """The rows packed, as ``forward`` reads them."""
+        fill = self.tokenizer.pad_token_id or 0
+        return packed(rows, fill, together=self.packs)
+
+    @property
+    def packs(self) -> bool:
+        """Whether the body reads packed texts as it would read each alone: seen once, by trying.
+
+        Bodies that look at a few words back only, or that keep a state, do not; nor do those that
+        do more to their logits than a linear layer.
+        """
+        if self._packs is None:
+            window = getattr(self.body.config, "sliding_window", None)
+            self._packs = (window is None or window >= LONGEST) and self._reads_packed()
+        return self._packs
+
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """(n, t) log-probabilities of the last t tokens, 0 where ``target`` is ``IGNORED``."""
-        target = batch["target"]
-        logits = self.body(
-            input_ids=batch["ids"], attention_mask=batch["mask"], position_ids=batch["place"],
-            use_cache=False, logits_to_keep=target.shape[1] + 1,
-        ).logits[:, :-1]  # fmt: skip
-        there = target != IGNORED
-        losses = nn.functional.cross_entropy(logits[there].float(), target[there], reduction="none")
-        found = losses.new_zeros(target.shape)
-        return found.masked_scatter(there, -losses).clamp(max=0.0)
+        """(n, t) log-probabilities of the replies' tokens, 0 where ``target`` is ``IGNORED``."""
+        there = batch["target"] != IGNORED
+        source, words = batch["source"][there], batch["target"][there]
+        if self.packs:
+            said = self._packed(batch, source, words)
+        else:
+            logits = self.body(
+                input_ids=batch["ids"], attention_mask=(batch["text"] >= 0).long(),
+                position_ids=batch["place"], use_cache=False,
+            ).logits.flatten(0, 1)[source]  # fmt: skip
+            said = -nn.functional.cross_entropy(logits.float(), words, reduction="none")
+        found = said.new_zeros(there.shape)
+        return found.masked_scatter(there, said).clamp(max=0.0)
+
+    def _packed(self, batch: Mapping[str, Tensor], source: Tensor, words: Tensor) -> Tensor:
+        hidden = self.body.base_model(
+            input_ids=batch["ids"], position_ids=batch["place"], use_cache=False,
+            attention_mask=self._mask(sees(batch)),
+        ).last_hidden_state  # fmt: skip
+        head = self.body.get_output_embeddings()
+        return _chat_words.log_probs(head, hidden.flatten(0, 1)[source], words)
+
+    def _mask(self, seen: Tensor) -> Tensor:
+        """What is added to the attention's logits."""
+        kind = self.body.get_input_embeddings().weight.dtype
+        return torch.zeros_like(seen, dtype=kind).masked_fill(~seen, torch.finfo(kind).min)
+
+    @torch.no_grad()
+    def _reads_packed(self) -> bool:
+        if self.body.base_model is self.body or self.body.get_output_embeddings() is None:
+            return False
+        size = int(self.body.get_input_embeddings().weight.shape[0])
+        some = [7 * number % size for number in range(1, 13)]
+        rows = [Row(some[:4], some[4:6]), Row(some[:4], some[6:9]), Row(some[8:10], some[9:12])]
+        batch = {
+            name: part.to(self.device) for name, part in packed(rows, 0, together=True).items()
+        }
+        there = batch["target"] != IGNORED
+        learns = self.training
+        self.eval()
+        try:
+            found = self._packed(batch, batch["source"][there], batch["target"][there])
+            alone = torch.cat([self._alone(row) for row in rows])
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
+            return False
+        finally:
+            self.train(learns)
+        return bool((found - alone).abs().max() <= ALIKE)
+
+    def _alone(self, row: Row) -> Tensor:
+        """(t,) log-probabilities of a reply's tokens, by the body alone."""
+        whole = torch.tensor([[*row.prompt, *row.reply]], device=self.device)
+        logits = self.body(input_ids=whole, use_cache=False).logits[0, len(row.prompt) - 1 : -1]
+        words = whole[0, len(row.prompt) :, None]
+        found: Tensor = logits.float().log_softmax(dim=1).gather(1, words)[:, 0]
+        return found
 
     def _rendered(self, told: Messages) -> str:
         said = [{"role": one["role"], "content": self.plain(one["content"])} for one in told]

@@ -12,7 +12,8 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from upwell.ports import Manner, Piece
-from upwell.tasks._chat_model import Row, Talker, batch_of, places
+from upwell.tasks._chat_model import Talker, batch_of, places
+from upwell.tasks._chat_pack import Row
 
 RIVALS = 32
 """Other tokens that are remembered at each place of a reply."""

@@ -29,7 +29,8 @@ from upwell.settings import TuneSettings
 from upwell.tables import Dataset, canonical_json
 from upwell.tasks import _chat_base, _encoder
 from upwell.tasks._chat_marks import METRIC, mark, marks
-from upwell.tasks._chat_model import IGNORED, SHORTEST, Talker, batch_of
+from upwell.tasks._chat_model import SHORTEST, Talker
+from upwell.tasks._chat_pack import IGNORED
 from upwell.tasks._chat_reply import Said, likeliest, others, stream
 from upwell.tasks._chat_rows import can_be_read, checked, messages
 from upwell.tasks._chat_toy import toy
@@ -169,13 +170,12 @@ def save(model: Talker, folder: Path) -> None:
 
 
 def collate(model: Talker, rows: pa.Table) -> dict[str, Tensor]:
-    """``ids``, ``mask``, ``place`` (n, T) and ``target`` (n, t), see ``batch_of``.
+    """Lines of conversations with their replies, see ``_chat_pack.packed``; ``target`` is (n, t).
 
     Raises StageError ``chat.empty``, ``chat.role``, ``chat.template``.
     """
     pairs = zip(rows["input"].to_pylist(), rows["target"].to_pylist(), strict=True)
-    found = [model.row(messages(text), reply) for text, reply in pairs]
-    return batch_of(found, model.tokenizer.pad_token_id or 0)
+    return model.batch([model.row(messages(text), reply) for text, reply in pairs])
 
 
 def log_prob(model: Talker, batch: Mapping[str, Tensor]) -> Tensor:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 from duckdb import ColumnExpression, ConstantExpression, DuckDBPyConnection, DuckDBPyRelation
+from pyarrow import parquet as pq
 
 from upwell import rows
-from upwell.ports import Correcting, Task
+from upwell.ports import Correcting, Talking, Task
 from upwell.records import Json
 from upwell.settings import Settings
 from upwell.stages.clean.trust import totals, trusted
@@ -59,7 +61,7 @@ def freeze(project: Project, turn: Turn, tell: Tell) -> Kept:
             {**parts, "items": items(con, events)}, turn.task, turn.at, turn.watermark
         )
         funnel: dict[str, Json] = {
-            **rows.funnel(space, made, parts["train"]),
+            **_funnel(space, made, parts["train"]),
             "doubts": totals(found.doubts),
         }
     span: list[Json] = [micros(end) for end in frozen]
@@ -75,13 +77,28 @@ def since(events: DuckDBPyRelation, now: datetime, days: float) -> DuckDBPyRelat
     return events.filter(is_new | (ColumnExpression("user") == ConstantExpression("")))
 
 
+def _funnel(space: Path, made: DuckDBPyRelation, train: DuckDBPyRelation) -> dict[str, int]:
+    """How many rows are about something, say something, are learned from, could not be read."""
+    says = "weight > 0"
+    counted = {"examples": made, "signals": made.filter(says), "training": train.filter(says)}
+    found = {
+        name: int(part.aggregate("count(*)").fetchall()[0][0]) for name, part in counted.items()
+    }
+    if (space / rows.READABLE).exists():
+        whole, left = (
+            pq.read_metadata(space / name).num_rows for name in (rows.EXAMPLES, rows.READABLE)
+        )
+        found["unreadable"] = whole - left
+    return found
+
+
 def _completed(
     con: DuckDBPyConnection, project: Project, task: Task, parts: Mapping[str, DuckDBPyRelation]
 ) -> dict[str, DuckDBPyRelation]:
     """The parts with, in train, what corrections teach and variants of scarce texts.
 
-    The test is without silence: an outcome that comes late ends it, and a test that is frozen
-    must not change with that.
+    The test is without what nobody sent: an outcome that comes late ends a silence, and a test
+    that is frozen must not change with that; nor are versions judged by what is only implied.
     """
     settings, order, train, test = project.settings, '"user", "at", seq, id', "train", "test"
     found = dict(parts)
@@ -90,7 +107,7 @@ def _completed(
     if settings.augment.below:
         made = con.from_arrow(augmented(con, found[train], settings.augment, _rewrite(settings)))
         found[train] = found[train].union(made).order(order)
-    if settings.trust.maturity_days:
+    if settings.trust.maturity_days or isinstance(task, Talking):
         found[test] = parts[test].filter("seq >= 0").order(order)
     return found
 

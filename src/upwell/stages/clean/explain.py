@@ -11,11 +11,12 @@ from pyarrow import compute as pc
 
 from upwell.records import Doubt, Event, Example
 from upwell.settings import FeedbackRule
+from upwell.stages.clean.implied import KINDS
 from upwell.stages.clean.signals import FACTS, ignored, signals
 from upwell.tables import event_keys, to_records
 
-SILENCE = "upwell/"
-"""What the keys of silences begin with: nobody sent them."""
+OURS = "upwell/"
+"""What the keys of events begin with that nobody sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ def fates(
     """The fates of one user's ``events`` (Event columns; facts are left out), newest first.
 
     ``doubts`` and ``parts`` (Example rows by part of the snapshot) are those of the same user;
-    a silence that they name is told beside the events. ``rules`` are the settings' ``feedback``.
+    what nobody sent and they name is told beside the events. ``rules`` are the settings'
+    ``feedback``.
     ``purged`` are the events that were excluded, each with its reason.
     """
     acts = events.filter(pc.invert(pc.is_in(events["kind"], pa.array(FACTS))))
@@ -87,13 +89,17 @@ def fates(
         about = event.item or (row.target if row else event.prediction) or ""
         told[key] = _told(key, event.kind, event.at, about, part, row, reasons)
     for key in {**rows, **found}:
-        if key.startswith(SILENCE) and key not in told:
+        if key.startswith(OURS) and key not in told:
             part, row = rows.get(key, ("", None))
-            told[key] = _told(
-                key, "silence", row.at if row else None, row.target if row else "", part, row,
-                found.get(key, []),
-            )  # fmt: skip
+            at, about = (row.at, row.target) if row else (None, "")
+            told[key] = _told(key, _kind(key), at, about, part, row, found.get(key, []))
     return sorted(told.values(), key=lambda one: (str(one.at or ""), one.event), reverse=True)
+
+
+def _kind(key: str) -> str:
+    """The kind of an event that nobody sent."""
+    last = key.rpartition("/")[2]
+    return last if last in KINDS else "silence"
 
 
 def _mute(acts: pa.Table, rules: Mapping[str, FeedbackRule]) -> dict[str, str]:

@@ -7,7 +7,7 @@ has a reason, so nothing falls away in silence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 from pyarrow import compute as pc
@@ -70,15 +70,22 @@ def rule_of(kind: str, rules: Mapping[str, FeedbackRule]) -> tuple[Feedback, Fee
     whole = reader.DEFAULT
     if rule:
         whole = whole.model_copy(update={k: getattr(rule, k) for k in rule.model_fields_set})
-    rising = [
-        bound for bound in (whole.low, whole.bad, whole.good, whole.high) if bound is not None
-    ]
-    if rising != sorted(rising) or (whole.good is not None and whole.good == whole.bad):
+    scales: list[tuple[float | None, ...]] = [(whole.low, whole.bad, whole.good, whole.high)]
+    if whole.around == "user":
+        # Good and bad are distances there, which do not lie on the scale.
+        scales = [(whole.low, whole.high), (whole.bad, whole.good)]
+    rising = all(_rises(scale) for scale in scales)
+    if not rising or (whole.good is not None and whole.good == whole.bad):
         raise StageError(
             "clean.bad_rule", kind=kind,
             low=whole.low, bad=whole.bad, good=whole.good, high=whole.high,
         )  # fmt: skip
     return reader, whole
+
+
+def _rises(bounds: Sequence[float | None]) -> bool:
+    known = [bound for bound in bounds if bound is not None]
+    return known == sorted(known)
 
 
 def _kinds(events: pa.Table) -> list[str]:

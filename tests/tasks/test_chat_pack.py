@@ -1,0 +1,114 @@
+"""Packed texts are read as each would be alone, and their words scored without keeping them all."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from upwell.tasks import _chat_words, chat
+from upwell.tasks._adapters import add
+from upwell.tasks._chat_model import Talker
+from upwell.tasks._chat_pack import IGNORED, Row, packed, sees
+
+
+@pytest.fixture
+def model() -> Talker:
+    """A tiny model with random weights."""
+    return chat.start("", chat.toy(0), seed=0)
+
+
+ROWS = [
+    Row([5, 6, 7, 8], [9, 10]), Row([11, 12], [13, 14, 15]), Row([5, 6, 7, 8], [16, 17, 18, 19]),
+    Row([20, 21, 22], [23]), Row([5, 6, 7, 8], [9, 10]),
+]  # fmt: skip
+
+
+def test_packed_rows_have_the_probabilities_of_rows_read_alone(model: Talker) -> None:
+    assert model.packs
+    batch = model.batch(ROWS)
+    assert len(batch["ids"]) < len(ROWS)
+    found = model(batch)
+    for number, row in enumerate(ROWS):
+        whole = torch.tensor([[*row.prompt, *row.reply]])
+        logits = model.body(input_ids=whole).logits[0, len(row.prompt) - 1 : -1].log_softmax(1)
+        alone = logits.gather(1, whole[0, len(row.prompt) :, None])[:, 0]
+        torch.testing.assert_close(found[number, : len(row.reply)], alone)
+        assert not found[number, len(row.reply) :].any()
+
+
+def test_a_body_that_cannot_read_packed_rows_gets_a_line_for_each(
+    model: Talker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packs = model(model.batch(ROWS))
+    monkeypatch.setattr(model, "_packs", None)
+    monkeypatch.setattr(model.body.config, "sliding_window", 64, raising=False)
+    assert not model.packs
+    batch = model.batch(ROWS)
+    assert len(batch["ids"]) == len(ROWS)
+    torch.testing.assert_close(model(batch), packs)
+
+
+def test_whether_a_body_reads_packed_rows_is_seen_by_what_it_answers(
+    model: Talker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scaled = type(model.body).forward
+
+    def twice(*given: object, **named: object) -> object:
+        out = scaled(model.body, *given, **named)
+        out.logits = out.logits * 2
+        return out
+
+    monkeypatch.setattr(model.body, "forward", twice)
+    assert not model.packs
+
+
+def test_a_shared_conversation_stands_in_its_line_once() -> None:
+    batch = packed(ROWS, 0, together=True)
+    ids = batch["ids"].flatten().tolist()
+    assert ids.count(5) == 1
+    assert int((batch["text"] >= 0).sum()) == 4 + 1 + 3 + 1 + 2 + 2 + 3
+    assert (batch["target"] != IGNORED).sum(1).tolist() == [len(row.reply) for row in ROWS]
+
+
+def test_no_reply_sees_another_and_no_text_its_neighbour() -> None:
+    batch = packed(ROWS, 0, together=True)
+    seen = sees(batch)[:, 0]
+    text, reply = batch["text"], batch["reply"]
+    assert bool(seen.diagonal(dim1=1, dim2=2).all())
+    lines, at, other = seen.nonzero(as_tuple=True)
+    assert bool((other <= at).all())
+    assert bool((text[lines, at] == text[lines, other]).all())
+    apart = reply[lines, other]
+    assert bool(((apart == 0) | (apart == reply[lines, at])).all())
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_scores_and_slopes_are_those_of_cross_entropy(
+    bias: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_chat_words, "AT_ONCE", 4 * 30 * 3)
+    torch.manual_seed(0)
+    head = nn.Linear(8, 30, bias=bias).requires_grad_(False)
+    hidden, target = torch.randn(10, 8, requires_grad=True), torch.randint(30, (10,))
+    weight = torch.randn(10)
+    found = _chat_words.log_probs(head, hidden, target)
+    (slope,) = torch.autograd.grad((weight * found).sum(), hidden)
+    wanted = -nn.functional.cross_entropy(head(hidden), target, reduction="none")
+    (right,) = torch.autograd.grad((weight * wanted).sum(), hidden)
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(slope, right)
+    assert _chat_words.log_probs(head, hidden[:0], target[:0]).shape == (0,)
+
+
+def test_a_head_that_learns_gets_its_slope() -> None:
+    head = nn.Linear(8, 30)
+    _chat_words.log_probs(head, torch.randn(4, 8), torch.arange(4)).sum().backward()
+    assert head.weight.grad is not None
+
+
+def test_adapters_learn_through_packed_rows(model: Talker) -> None:
+    add(model, 4)
+    learned = [weight for weight in model.parameters() if weight.requires_grad]
+    slopes = torch.autograd.grad(model(model.batch(ROWS)).sum(), learned)
+    assert any(bool(slope.any()) for slope in slopes)
