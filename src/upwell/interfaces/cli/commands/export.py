@@ -6,12 +6,12 @@ import re
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from upwell.errors import InterfaceError
-from upwell.interfaces import model_card, training_file
+from upwell.interfaces import gguf, model_card, training_file
 from upwell.interfaces.cli.here import Answer, Grid, Here
 from upwell.interfaces.cli.opened import opened
 from upwell.interfaces.portrait import portrait, write
@@ -32,6 +32,10 @@ def run(
     snapshot: Annotated[str | None, typer.Option(help="cli.export.snapshot")] = None,
     license: Annotated[str, typer.Option(help="cli.export.license")] = "",
     language: Annotated[list[str] | None, typer.Option(help="cli.export.language")] = None,
+    as_gguf: Annotated[
+        Literal["auto", "f32", "f16", "bf16", "q8_0"] | None,
+        typer.Option("--gguf", help="cli.export.gguf"),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="cli.export.force")] = False,
 ) -> Answer:
     """Nothing is changed; what exists is not written over."""
@@ -46,7 +50,10 @@ def run(
         raise InterfaceError("cli.export_where", given=given[0])
     if format is not None:
         return _rows(here, format, _free(out), snapshot)
-    return _model(here, str(model), _free(out), (license, language or []), force)
+    if as_gguf:
+        gguf.tool()
+    found = _model(here, str(model), _free(out), (license, language or []), force)
+    return _with_gguf(here, found, out, as_gguf) if as_gguf else found
 
 
 def _free(path: Path) -> Path:
@@ -102,6 +109,14 @@ def _model(here: Here, name: str, out: Path, terms: tuple[str, list[str]], force
     told: dict[str, Json] = {"folder": str(out), "version": version.id, "digest": version.digest,
             "damaged": folder.damaged, "tainted": folder.is_tainted}  # fmt: skip
     return Answer(told, lines)
+
+
+def _with_gguf(here: Here, found: Answer, out: Path, kind: str) -> Answer:
+    file = gguf.add(out, kind)
+    return Answer(
+        {**found.document, "gguf": str(file)},
+        [*found.lines, here.say("cli.export.gguf_made", file=file)],
+    )
 
 
 def _version(project: Project, name: str) -> ModelVersion:
