@@ -1,121 +1,43 @@
-"""Chat beside TRL: speed, memory and what is learned, from the same pairs that people judged.
+"""Chat: training beside TRL, what is learned from live talk and from edits, and serving.
 
-SmolLM2-135M-Instruct with the same adapter learns from PandaLM's pairs as thumbs (KTO), as pairs
-(DPO) and as labels (SFT); TRL's trainers do so beside it, in processes of their own: by their
-defaults, for speed and memory, and by their best settings on this machine. Held-out preference
-accuracy is TRL's own: the share of pairs whose chosen answer became more probable, beside the
-model as it was, than the rejected one. Intervals are paired bootstraps over the pairs, of the
-means of the seeds. Tokens are those of the rows, prompts included, fill not.
+    python -m bench.chat [--parts training live edits serving] [--kinds kto dpo sft] [--seeds 3]
 
-    python -m bench.chat [--seeds 3] [--pairs 100] [--held-out 60]
+Each part's rows are on file as soon as it has ended; those of parts that were not chosen stay.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
+from bench.conversing import against, live, postedits, serving
+from bench.conversing.beside import KINDS
+from bench.rows import Row, keep, measured, publish
 
-from bench import protocol
-from bench.conversing import beside
-from bench.conversing.beside import KINDS, Floats, Run
-from bench.conversing.pairs import known, split
-from bench.rows import Row, publish
-
-SEEDS, PAIRS, HELD_OUT = 3, 100, 60
-FEW = 4
-"""Pairs of a run by TRL's defaults, which is about speed and memory alone: bf16 is emulated."""
-EPOCHS, RATE = 1, 1e-3
-OURS: Mapping[str, Mapping[str, Any]] = {
-    kind: {
-        "objective": objective, "epochs": EPOCHS, "learning_rate": RATE, "average": 0.0,
-        "batch_rows": 8,
-    }
-    for kind, objective in (("kto", "kto"), ("dpo", "dpo"), ("sft", "positives"))
-}  # fmt: skip
-DEFAULTS: Mapping[str, Any] = {"num_train_epochs": 1}
-_PLAIN: Mapping[str, Any] = {
-    "bf16": False, "gradient_checkpointing": False, "num_train_epochs": EPOCHS,
-    "learning_rate": RATE, "lr_scheduler_type": "cosine", "warmup_steps": 0.1,
-}  # fmt: skip
-BEST: Mapping[str, Mapping[str, Any]] = {
-    # This CPU has no bf16, and recomputing what fits in memory takes longer.
-    "kto": {**_PLAIN, "precompute_ref_log_probs": True},
-    "dpo": {**_PLAIN, "precompute_ref_log_probs": True, "per_device_train_batch_size": 4},
-    "sft": _PLAIN,
-}
+PARTS = ("training", "live", "edits", "serving")
 
 
 def main() -> None:
-    """Train beside each other and print the table."""
+    """Measure the chosen parts, keep each, and print the whole table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--pairs", type=int, default=PAIRS)
-    parser.add_argument("--held-out", type=int, default=HELD_OUT)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
-    given = parser.parse_args()
-    pairs, model = known(), beside.base()
-    seeds = [split(pairs, given.pairs, given.held_out, seed) for seed in range(given.seeds)]
-    before = [beside.log_probs(model, held_out) for _, held_out in seeds]
-    del model
-    rows = list[Row]()
-    for kind in given.kinds:
-        ours, best = list[Run](), list[Run]()
-        for seed, (train, held_out) in enumerate(seeds):
-            ours.append(beside.upwell(kind, train, held_out, OURS[kind], seed))
-            best.append(beside.trl(kind, train, held_out, BEST[kind], seed))
-        usual = beside.trl(kind, seeds[0][0][:FEW], [], DEFAULTS, 0)
-        rows += [*costs(kind, ours, best, usual), *learned(kind, ours, best, before)]
-    publish("chat", rows)
+    parser.add_argument("--seeds", type=int, default=against.SEEDS)
+    chosen = parser.parse_args()
+    runs: dict[str, Callable[[], Iterator[Row]]] = {
+        "training": lambda: training(chosen.kinds, chosen.seeds),
+        "live": live.rows, "edits": postedits.rows, "serving": serving.rows,
+    }  # fmt: skip
+    for part in chosen.parts:
+        for row in runs[part]():
+            keep("chat", [*measured("chat", [row]), row])
+    publish("chat", measured("chat", []))
 
 
-def costs(kind: str, ours: Sequence[Run], best: Sequence[Run], usual: Run) -> list[Row]:
-    """Speed and memory of one kind of training."""
-    mine, other, default = (_speed(runs) for runs in (ours, best, [usual]))
-    peak, their_peak = (max(run.peak_mib for run in runs) for runs in (ours, best))
-    return [
-        Row(f"{kind}: upwell, tokens a second", mine),
-        Row(f"{kind}: TRL's defaults, tokens a second", default),
-        Row(f"{kind}: TRL at its best, tokens a second", other),
-        Row(f"{kind}: speed over TRL's defaults", mine / default, target="≥ 1.5",
-            holds=mine >= 1.5 * default),
-        Row(f"{kind}: speed over TRL at its best", mine / other, target="≥ 1", holds=mine >= other),
-        Row(f"{kind}: upwell, peak MiB", peak),
-        Row(f"{kind}: TRL's defaults, peak MiB", usual.peak_mib),
-        Row(f"{kind}: peak memory of TRL's at its best", peak / their_peak, target="≤ 0.8",
-            holds=peak <= 0.8 * their_peak),
-    ]  # fmt: skip
-
-
-def learned(
-    kind: str, ours: Sequence[Run], best: Sequence[Run], before: Sequence[Floats]
-) -> list[Row]:
-    """Held-out preference accuracy of one kind of training."""
-    mine, other = (
-        np.mean([_right(run, was) for run, was in zip(runs, before, strict=True)], axis=0)
-        for runs in (ours, best)
-    )
-    gain = protocol.paired_interval(mine, other, 0)
-    chance = protocol.paired_interval(mine, np.full(len(mine), 0.5), 0)
-    label = f"{kind}: held-out preference accuracy, {len(ours)} seeds"
-    return [
-        Row(f"{label}, upwell", float(mine.mean()), 0.5 + chance.low, 0.5 + chance.high),
-        Row(f"{label}, TRL", float(other.mean())),
-        Row(f"{label}, gain over TRL", gain.gain, gain.low, gain.high, "at least 0",
-            gain.gain >= 0),
-    ]  # fmt: skip
-
-
-def _right(run: Run, before: Floats) -> Floats:
-    """(m,) 1 where the chosen answer gained more than the rejected one."""
-    gained = run.log_prob - before
-    return (gained[:, 0] > gained[:, 1]).astype(np.float64)
-
-
-def _speed(runs: Sequence[Run]) -> float:
-    return float(np.median([run.tokens / run.seconds for run in runs]))
+def training(kinds: Sequence[str], seeds: int) -> Iterator[Row]:
+    """What training by thumbs, by pairs and by labels costs and teaches, beside TRL."""
+    for kind in kinds:
+        yield from against.rows(kind, seeds)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
+from typing import cast
 
 from upwell import loop
 from upwell.interfaces.fates import fates_of
 from upwell.records import PURPOSES
 from upwell.service import Upwell
+from upwell.stages.evaluate.common_ground import DISPUTED, KNOWN
 from upwell.store.project import create_project, open_project
 from upwell.tables import canonical_json
+from upwell.wiring import probing
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FORMS = ("{}?", "{} please", "hi, {}", "so {}", "and {}", "say {}", "now {}", "oh {}", "ah {}")
@@ -27,7 +30,7 @@ def taught(folder: Path, tune: dict[str, object]) -> Upwell:
     """A project whose first version has learned labels."""
     tables: dict[str, dict[str, object]] = {
         "project": {"task": "chat"}, "tune": tune,
-        "gate": {"resamples": 100},
+        "gate": {"resamples": 100}, "split": {"test_share": 0.3},
     }  # fmt: skip
     upwell = Upwell(open_project(create_project(folder, "shop", tables)))
     upwell.consent(USERS, PURPOSES, since=NOW)
@@ -93,4 +96,11 @@ def test_a_conversation_is_learned_judged_and_corrected(tmp_path: Path) -> None:
     assert {metric.name for metric in report.metrics} >= {"preference", "liked", "avoided"}
     assert report.guards["metric"] == "preference"
     assert report.ope["refused"] == "ope.refused.replies"
+    watched = cast("dict[str, dict[str, object]]", report.guards["watched"])
+    assert set(probing.NAMES) <= set(watched)
+    assert watched["flattery"]["questions"] == len(DISPUTED)
+    assert watched["forgetting_general"]["rows"] == len(KNOWN)
+    measured = {name for name in probing.NAMES if watched[name]["value"] is not None}
+    # Its replies are always the same ones, whose length is no matter.
+    assert measured == {*probing.NAMES} - {"length"}
     assert len(upwell.project.ledger.versions("chat")) == 2

@@ -21,6 +21,7 @@ from bench.conversing.pairs import Pair, examples
 from bench.peers import own
 from upwell.tasks import _chat_base, chat
 from upwell.tasks._chat_model import Talker
+from upwell.tasks._chat_pack import IGNORED
 from upwell.tasks._chat_rows import messages
 
 Floats = npt.NDArray[np.float64]
@@ -134,6 +135,13 @@ def log_probs(model: Talker, pairs: Sequence[Pair]) -> Floats:
             chosen = order[at : at + _AT_ONCE]
             found[chosen] = chat.sums(model, chat.collate(model, rows.take(chosen))).numpy()
     return found.reshape(-1, 2)[:, ::-1]
+
+
+def lengths(model: Talker, pairs: Sequence[Pair]) -> Floats:
+    """(m, 2) tokens of the chosen and the rejected answers."""
+    batch = chat.collate(model, examples(list(pairs), "dpo"))
+    found = (batch["target"] != IGNORED).sum(dim=1).double().numpy()
+    return np.asarray(found.reshape(-1, 2)[:, ::-1], np.float64)
 
 
 def base() -> Talker:

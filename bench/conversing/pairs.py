@@ -1,4 +1,4 @@
-"""PandaLM's pairs: two answers to an instruction, and which one three people prefer."""
+"""Pairs that people made: PandaLM's, of two answers the better, and translations put right."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import parquet as pq
 
 from upwell.records import Example
 from upwell.sources import pandalm
@@ -29,6 +30,15 @@ class Pair:
     rejected: str
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """An English sentence, what a machine made of it in German, and what a translator of that."""
+
+    source: str
+    machine: str
+    translator: str
+
+
 def known() -> list[Pair]:
     """The pairs that people decide and that are not too long (see ``sources.pandalm``)."""
     payloads = [
@@ -42,6 +52,28 @@ def known() -> list[Pair]:
 
 def _length(pair: Pair) -> int:
     return len(pair.asked) + max(len(pair.chosen), len(pair.rejected))
+
+
+def edits(part: str, longest: int) -> list[Edit]:
+    """What translators changed (MLQE-PE, ``train``, ``dev`` or ``test``), of short sentences."""
+    rows = pq.read_table(DATA / "mlqe-pe-postedits" / "mlqe_pe.parquet").to_pylist()
+    return [
+        Edit(row["source_raw"], _written(row["mt"]), _written(row["post_edit"]))
+        for row in rows
+        if (row["lang"], row["split"]) == ("en-de", part)
+        and row["mt"] != row["post_edit"] and len(row["source_raw"]) <= longest
+    ]  # fmt: skip
+
+
+def _written(tokens: str) -> str:
+    """Tokens as people write them.
+
+    >>> _written("Er kam , sah und ( bald ) siegte .")
+    'Er kam, sah und (bald) siegte.'
+    """
+    for mark in ",.;:!?)":
+        tokens = tokens.replace(f" {mark}", mark)
+    return tokens.replace("( ", "(")
 
 
 def split(pairs: list[Pair], train: int, held_out: int, seed: int) -> tuple[list[Pair], list[Pair]]:

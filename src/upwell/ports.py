@@ -121,6 +121,36 @@ class Adaptable(Protocol):
 
 
 @runtime_checkable
+class Specialising(Protocol):
+    """What a task may offer besides: one shared model with a small adapter for a group of users.
+
+    The adapter of a row's ``group`` has its say in ``log_prob``, ``judge`` and ``talk``; rows of
+    other groups, and of none, get what the shared model gives, in the same batch.
+    """
+
+    def special(
+        self, model: Any, group: str, data: Dataset, settings: TuneSettings
+    ) -> tuple[Model, TuneSettings]:
+        """A model of the very weights of ``model``, which do not learn, with an adapter that does.
+
+        It begins as no change. ``data`` are the group's rows, and ``settings`` are returned with
+        what nobody set (``model_fields_set``) filled in.
+        """
+        ...
+
+    def together(self, model: Any, specials: Mapping[str, Any]) -> Model:
+        """The shared model with the adapters of ``special`` models, by group; ``save`` keeps them.
+
+        The order of ``specials`` is kept. Nothing of it learns.
+        """
+        ...
+
+    def groups(self, model: Any) -> Sequence[str]:
+        """The groups that have an adapter."""
+        ...
+
+
+@runtime_checkable
 class Discerning(Protocol):
     """What a task may offer besides: telling rows that it could never learn from."""
 
@@ -148,13 +178,17 @@ class Correcting(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to go on with a conversation. ``temperature`` 0 takes the likeliest token each time."""
+    """How to go on with a conversation. ``temperature`` 0 takes the likeliest token each time.
+
+    ``group`` is that of who asks, where the model has an adapter for it.
+    """
 
     max_tokens: int = 256
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class Upwell:
     @cached_property
     def chats(self) -> Chats:
         """The conversations that the models that serve hold."""
-        return Chats(self.project, self._live)
+        return Chats(self.project, self._live, self._known)
 
     def capture(
         self,

@@ -154,7 +154,8 @@ def test_settings_follow_the_size_and_the_feedback() -> None:
     assert (few.objective, few.tuning, few.beta) == ("positives", "full", 10.0)
     signs = pa.array([1, -1] * chat.BOTH)
     ids = [f"e{number}" for number in range(len(signs))]
-    table = pa.table({"id": ids, "sign": signs, "weight": [1.0] * len(signs)})
+    users = [f"u{number}" for number in range(len(signs))]
+    table = pa.table({"id": ids, "user": users, "sign": signs, "weight": [1.0] * len(signs)})
     many = chat.adapt(MODEL, Dataset(table, table, table, table), TuneSettings())
     assert many.objective == "kto"
     right = [f"{one}#correction" for one in ids[: chat.PAIRS]]
@@ -167,6 +168,39 @@ def test_settings_follow_the_size_and_the_feedback() -> None:
     assert (told.objective, told.tuning, told.learning_rate) == ("apo_zero", "head", 0.1)
     with pytest.raises(PluginError, match=r"chat.objective"):
         chat.adapt(MODEL, DATA, TuneSettings(objective="ips"))
+
+
+@pytest.mark.parametrize(
+    ("edits", "likes", "users", "objective", "epochs"),
+    [
+        (20, 2, 1, "positives", 5),
+        (33, 0, 1, "positives", 3),
+        (20, 2, 20, "positives", 5),
+        (20, 21, 1, "positives", 3),
+        (150, 0, 9, "positives", 1),
+        (30, 0, 9, "positives", 3),
+        (30, 0, 10, "dpo", 1),
+        (200, 0, 1, "dpo", 1),
+    ],
+)
+def test_few_edits_of_few_users_are_imitated_in_as_many_steps_whatever_their_number(
+    edits: int, likes: int, users: int, objective: str, epochs: int
+) -> None:
+    made = [
+        {"id": f"e{n}{end}", "user": f"u{n % users}", "sign": sign, "weight": 1.0}
+        for n in range(edits)
+        for end, sign in (("", -1), ("#correction", 1))
+    ]
+    made += [{"id": f"l{n}", "user": "u0", "sign": 1, "weight": 1.0} for n in range(likes)]
+    unheard = [
+        {"id": f"x{n}#correction", "user": "z", "sign": 1, "weight": 0.0} for n in range(500)
+    ]
+    table = pa.Table.from_pylist(made + unheard)
+    own = chat.start("", DATA, 0)
+    found = chat.adapt(own, Dataset(table, table, table, table), TuneSettings(tuning="lora"))
+    assert (found.objective, found.epochs) == (objective, epochs)
+    edits_alone = objective == "positives" and edits >= likes
+    assert (found.batch_rows == chat.OF_EDITS["batch_rows"]) == edits_alone
 
 
 @pytest.mark.parametrize("objective", ["kto", "apo_zero", "dpo", "npo", "bounded"])

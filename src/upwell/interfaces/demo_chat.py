@@ -7,6 +7,7 @@ than the base does.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,8 +29,9 @@ from upwell.tables import canonical_json
 Say = Callable[[str, float, Mapping[str, object]], None]
 
 NAME = "chat-demo"
-LONGEST = 400
-"""Characters of a question with its answers: what two cores learn from in two minutes."""
+LONGEST, PAIRS = 500, 3
+"""Characters of a question with its longer answer, and pairs of answers to one question, the
+shortest: what two cores learn from in two minutes. More people say more than more pairs of each."""
 ASKED = (
     "Give three tips for staying healthy.",
     "Write a short thank-you note to a colleague who covered my shift.",
@@ -76,13 +78,25 @@ def run_chat_demo(
 
 def _capture(upwell: Upwell, data: Path | None, progress: Say, now: datetime) -> None:
     for batch in plugin("sources", "pandalm").read(str(data or ""), {}):
-        short = pc.less_equal(pc.utf8_length(batch["payload"]), LONGEST)
-        upwell.capture(pa.Table.from_batches([batch.filter(short)]), now=now)
+        upwell.capture(_short(pa.Table.from_batches([batch])), now=now)
     events = upwell.project.journal.events_after(0, 1_000_000)
     users = pc.unique(events["user"]).to_pylist()
     since = pc.min(events["at"]).as_py() - timedelta(seconds=1)
     upwell.consent([user for user in users if user], PURPOSES, since=since)
     progress("collect", 1.0, {"rows": events.num_rows})
+
+
+def _short(pairs: pa.Table) -> pa.Table:
+    """The ``PAIRS`` shortest of each asker, of those that are not longer than ``LONGEST``."""
+    of = dict[str, list[tuple[int, int]]]()
+    told = zip(pairs["user"].to_pylist(), pairs["payload"].to_pylist(), strict=True)
+    for row, (user, text) in enumerate(told):
+        pair = json.loads(text)
+        size = len(pair["input"]) + max(len(pair["target"]), len(pair["correction"]))
+        if size <= LONGEST:
+            of.setdefault(user, []).append((size, row))
+    kept = sorted(row for sizes in of.values() for _, row in sorted(sizes)[:PAIRS])
+    return pairs.take(pa.array(kept, pa.int64()))
 
 
 def _project(folder: Path, seed: int) -> Project:

@@ -17,6 +17,11 @@ class TuneSettings(Section):
     """Which weights learn: all, low-rank adapters, or a head on the frozen base."""
     rank: Count = 8
     """Rank of the adapters."""
+    group_adapters: bool = False
+    """Whether users' groups (``behaviour.group``) get adapters of their own, where that pays. Off
+    unless it is asked for: not every fact about users should decide what they are told."""
+    group_rows: Count = 200
+    """Learned rows of a group, from which on an adapter is tried."""
     freeze_layers: Annotated[int, Field(ge=0)] = 0
     """Layers of the base, from the bottom (embeddings first), that do not learn."""
     objective: Literal[

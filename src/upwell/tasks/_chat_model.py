@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from upwell.errors import StageError
-from upwell.tasks import _chat_words
+from upwell.tasks import _chat_groups, _chat_words
 from upwell.tasks._chat_pack import IGNORED, Row, packed, sees
 from upwell.tasks._chat_rows import Messages, shortened
 from upwell.tasks._chat_template import Template
@@ -27,12 +28,14 @@ class Talker(nn.Module):
 
     ``usual`` is how many tokens a reply has at most where nobody says. ``ends`` are the tokens
     that end a reply, ``end`` the one that is learned; ``marks`` are other special tokens, which
-    are never said.
+    are never said. ``groups`` are those of users that have an adapter beside the body's layers;
+    they are numbered from 1, and 0 is who has none.
     """
 
-    def __init__(self, body: Any, tokenizer: Any, usual: int) -> None:
+    def __init__(self, body: Any, tokenizer: Any, usual: int, groups: Sequence[str] = ()) -> None:
         super().__init__()
         self.body, self.tokenizer, self.usual = body, tokenizer, usual
+        self.groups = tuple(groups)
         places = getattr(body.config, "max_position_embeddings", None) or 2048
         self.context = int(min(places, tokenizer.model_max_length))
         special = {
@@ -70,10 +73,22 @@ class Talker(nn.Module):
             told, left = left, shortened(left)
         raise StageError("chat.too_long", tokens=len(ids), room=room)
 
-    def row(self, told: Messages, reply: str) -> Row:
+    def numbered(self, groups: Sequence[str]) -> list[int]:
+        """The number of each group's adapter."""
+        known = {name: number for number, name in enumerate(self.groups, start=1)}
+        return [known.get(name, 0) for name in groups]
+
+    def speaking(self, groups: Sequence[str]) -> AbstractContextManager[None]:
+        """Let the body read each of n rows with the adapter of its group, in this thread."""
+        if not self.groups:
+            return nullcontext()
+        numbers = torch.tensor(self.numbered(groups), dtype=torch.long)[:, None]
+        return _chat_groups.speaking(self._scales(numbers))
+
+    def row(self, told: Messages, reply: str, group: int = 0) -> Row:
         """Both in at most ``LONGEST`` tokens: never an empty reply, and its beginning if not all.
 
-        Where even the last word is too long, its end is read.
+        Where even the last word is too long, its end is read. ``group`` is an adapter's number.
         """
         longest = min(LONGEST, self.context)
         said = [*self._ids(self.plain(reply)), self.end][: longest // 2]
@@ -87,7 +102,7 @@ class Talker(nn.Module):
             start = self._ids(self._rendered(system))[: room // 4] if system else []
             whole = self._ids(self._rendered([*system, told[-1]]))
             asked = [*start, *whole[len(start) - room :]]
-        return Row(asked, said)
+        return Row(asked, said, group)
 
     def plain(self, text: str) -> str:
         """The text with the names of special tokens broken: nobody speaks for another by them."""
@@ -122,14 +137,10 @@ class Talker(nn.Module):
         """(n, t) log-probabilities of the replies' tokens, 0 where ``target`` is ``IGNORED``."""
         there = batch["target"] != IGNORED
         source, words = batch["source"][there], batch["target"][there]
-        if self.packs:
-            said = self._packed(batch, source, words)
-        else:
-            logits = self.body(
-                input_ids=batch["ids"], attention_mask=(batch["text"] >= 0).long(),
-                position_ids=batch["place"], use_cache=False,
-            ).logits.flatten(0, 1)[source]  # fmt: skip
-            said = -nn.functional.cross_entropy(logits.float(), words, reduction="none")
+        packs, numbers = self.packs, batch.get("group")
+        scales = numbers if numbers is None else self._scales(numbers)
+        with _chat_groups.speaking(scales):
+            said = (self._packed if packs else self._apart)(batch, source, words)
         found = said.new_zeros(there.shape)
         return found.masked_scatter(there, said).clamp(max=0.0)
 
@@ -140,6 +151,16 @@ class Talker(nn.Module):
         ).last_hidden_state  # fmt: skip
         head = self.body.get_output_embeddings()
         return _chat_words.log_probs(head, hidden.flatten(0, 1)[source], words)
+
+    def _apart(self, batch: Mapping[str, Tensor], source: Tensor, words: Tensor) -> Tensor:
+        logits = self.body(
+            input_ids=batch["ids"], attention_mask=(batch["text"] >= 0).long(),
+            position_ids=batch["place"], use_cache=False,
+        ).logits.flatten(0, 1)[source]  # fmt: skip
+        return -nn.functional.cross_entropy(logits.float(), words, reduction="none")
+
+    def _scales(self, numbers: Tensor) -> Tensor | None:
+        return _chat_groups.scales(self.body, len(self.groups), numbers)
 
     def _mask(self, seen: Tensor) -> Tensor:
         """What is added to the attention's logits."""
@@ -199,6 +220,17 @@ class Talker(nn.Module):
         if not found:
             raise StageError("chat.tokenizer", words=len(self.tokenizer), rows=0)
         return found[0]
+
+
+def groups(model: Talker) -> tuple[str, ...]:
+    """The groups of users that have an adapter."""
+    return model.groups
+
+
+def together(model: Talker, specials: Mapping[str, Talker]) -> Talker:
+    """The model with the adapters of ``specials``; see ``ports.Specialising``."""
+    body = _chat_groups.joined(model.body, [one.body for one in specials.values()])
+    return Talker(body, model.tokenizer, model.usual, [*specials]).eval()
 
 
 def batch_of(rows: Sequence[Row], fill: int) -> dict[str, Tensor]:

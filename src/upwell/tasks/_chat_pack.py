@@ -20,10 +20,11 @@ ATTENTION = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A conversation and the reply to it, in tokens."""
+    """A conversation and the reply to it, in tokens; ``group`` is the number of an adapter."""
 
     prompt: Sequence[int]
     reply: Sequence[int]
+    group: int = 0
 
 
 def packed(rows: Sequence[Row], fill: int, *, together: bool) -> dict[str, Tensor]:
@@ -32,7 +33,8 @@ def packed(rows: Sequence[Row], fill: int, *, together: bool) -> dict[str, Tenso
     ``ids`` (r, W) tokens, ``place`` (r, W) where each stands in its own text, ``text`` (r, W) the
     conversation it belongs to, −1 for fill, ``reply`` (r, W) 0 in a conversation, else the reply's
     number; ``target`` (n, t) the replies' tokens, ``IGNORED`` behind them, and ``source`` (n, t)
-    after which place of all lines each token comes. Without ``together`` each row has its own line.
+    after which place of all lines each token comes. Where rows have groups, ``group`` (r, W) is
+    each place's. Without ``together`` each row has its own line.
 
     >>> said = packed([Row([1, 2], [3, 4]), Row([1, 2], [5])], 0, together=True)
     >>> said["ids"].tolist(), said["place"].tolist(), said["source"].tolist()
@@ -49,6 +51,8 @@ def packed(rows: Sequence[Row], fill: int, *, together: bool) -> dict[str, Tenso
     found = {name: torch.full((len(lines), width), fill) for name in ("ids", "place", "reply")}
     found["place"].zero_(), found["reply"].zero_()
     found["text"] = torch.full((len(lines), width), -1)
+    if any(row.group for row in rows):
+        found["group"] = torch.zeros((len(lines), width), dtype=torch.long)
     found["target"] = torch.full((len(rows), last), IGNORED)
     found["source"] = torch.zeros((len(rows), last), dtype=torch.long)
     for number, line in enumerate(lines):
@@ -81,6 +85,8 @@ def _written(
             [first, torch.arange(start, end)]
         )
     found["text"][line, begun:end] = text
+    if rows[of[0]].group:
+        found["group"][line, begun:end] = rows[of[0]].group
     return end
 
 
@@ -93,10 +99,10 @@ def sees(batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def _shared(rows: Sequence[Row]) -> list[list[int]]:
-    """The rows of each conversation, in order."""
+    """The rows of each conversation that one group has, in order."""
     found = dict[tuple[int, ...], list[int]]()
     for number, row in enumerate(rows):
-        found.setdefault(tuple(row.prompt), []).append(number)
+        found.setdefault((row.group, *row.prompt), []).append(number)
     return list(found.values())
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from inspect import signature
-from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import DynamicCache
 
 from upwell.ports import Manner, Piece
+from upwell.tasks._chat_choose import RIVALS, allowed
+from upwell.tasks._chat_engine import engine_of
+from upwell.tasks._chat_kept import forward
 from upwell.tasks._chat_model import Talker, batch_of, places
 from upwell.tasks._chat_pack import Row
 
-RIVALS = 32
-"""Other tokens that are remembered at each place of a reply."""
 _AT_ONCE = 16
+_NEAR = 16
 _BROKEN = "\ufffd"
 
 
@@ -98,15 +97,11 @@ def _joined(
 def _greedy(model: Talker, rows: Sequence[Row], most: int) -> list[Said]:
     batch = batch_of(rows, model.tokenizer.pad_token_id or 0)
     ids, mask = batch["ids"].to(model.device), batch["mask"].to(model.device)
-    place, kept = places(mask), _remembered(model)
+    place, kept = places(mask), DynamicCache(config=model.body.config)
     found, going = [Said() for _ in rows], list(range(len(rows)))
     for step in range(most):
-        out = model.body(
-            input_ids=ids, attention_mask=mask, position_ids=place, use_cache=True,
-            logits_to_keep=1, **kept,
-        )  # fmt: skip
-        log_prob = out.logits[:, -1].double().log_softmax(dim=1)
-        top = _allowed(model, log_prob, step).topk(min(RIVALS + 1, log_prob.shape[1]), dim=1)
+        log_prob = forward(model, ids, kept, mask, place).double().log_softmax(dim=1)
+        top = allowed(model, log_prob, step).topk(min(RIVALS + 1, log_prob.shape[1]), dim=1)
         values, tokens = top.values.tolist(), top.indices.tolist()
         for row in going:
             said = found[row]
@@ -125,92 +120,61 @@ def _greedy(model: Talker, rows: Sequence[Row], most: int) -> list[Said]:
     return found
 
 
-def _remembered(model: Talker) -> dict[str, Any]:
-    """The argument in which the body keeps what it has read; its name depends on transformers."""
-    known = signature(type(model.body).forward).parameters
-    name = "cache" if "cache" in known else "past_key_values"
-    return {name: DynamicCache(config=model.body.config)}
-
-
-def _allowed(model: Talker, log_prob: Tensor, step: int) -> Tensor:
-    """The same without special tokens that are not said; no reply begins blank, or with its end."""
-    log_prob[:, [*model.marks, *(() if step else model.ends)]] = -torch.inf
-    if not step:
-        near = log_prob.topk(min(RIVALS, log_prob.shape[1]), dim=1).indices.flatten().tolist()
-        log_prob[:, [token for token in {*near} if not model.text([token]).strip()]] = -torch.inf
-    return log_prob
-
-
 def stream(model: Talker, prompt: Sequence[int], manner: Manner, most: int) -> Iterator[Piece]:
     """The reply as it comes; text that may be the beginning of a stop string is held back.
 
-    Where tokens are drawn, ``log_prob`` is the probability with which they were drawn; at
-    temperature 0 it is the model's.
+    It is made together with others by the same model (see ``Engine``). Where tokens are drawn,
+    ``log_prob`` is the probability with which they were drawn; at temperature 0 it is the model's.
     """
-    chance = torch.Generator().manual_seed(manner.seed)
-    tokens: list[int] = []
-    total, sent, end = 0.0, 0, "length"
-    ids, kept = list(prompt), _remembered(model)
-    while len(tokens) < most:
-        token, log_prob = _next(model, ids, kept, manner, chance, len(tokens))
-        tokens.append(token)
-        ids, total = [token], total + log_prob
-        if token in model.ends:
-            end = "stop"
-            break
-        text = model.text(tokens)
-        stopped = _stopped(text, manner.stop)
-        if stopped is not None:
-            yield Piece(text[sent:stopped], "stop", len(prompt), len(tokens), total)
-            return
-        safe = _safe(text, manner.stop)
-        if safe > sent:
-            yield Piece(text[sent:safe], "", len(prompt), len(tokens), total)
-            sent = safe
-    yield Piece(model.text(tokens)[sent:], end, len(prompt), len(tokens), total)
+    engine, words = engine_of(model), Words(model)
+    seat = engine.join(prompt, manner, most)
+    total, sent, count, end = 0.0, 0, 0, "length"
+    reach = max(map(len, manner.stop), default=0)
+    try:
+        while (made := engine.take(model, seat)) is not None:
+            token, log_prob = made
+            count, total = count + 1, total + log_prob
+            if token in model.ends:
+                end = "stop"
+                break
+            text = words.add(token)
+            stopped = _stopped(text, manner.stop, max(0, sent - reach))
+            if stopped is not None:
+                yield Piece(text[sent:stopped], "stop", len(prompt), count, total)
+                return
+            safe = _safe(text, manner.stop)
+            if safe > sent:
+                yield Piece(text[sent:safe], "", len(prompt), count, total)
+                sent = safe
+        yield Piece(words.text[sent:], end, len(prompt), count, total)
+    finally:
+        engine.leave(seat)
 
 
-@torch.inference_mode()
-def _next(
-    model: Talker,
-    ids: Sequence[int],
-    kept: Mapping[str, Any],
-    manner: Manner,
-    chance: torch.Generator,
-    step: int,
-) -> tuple[int, float]:
-    """The token after ``ids``, which follow what is ``kept``, and the log of its probability."""
-    asked = torch.tensor([list(ids)], device=model.device)
-    out = model.body(input_ids=asked, use_cache=True, logits_to_keep=1, **kept)
-    log_prob = out.logits[:, -1].double().cpu().log_softmax(dim=1)
-    allowed = _allowed(model, log_prob, step)[0]
-    if manner.temperature <= 0:
-        token = int(allowed.argmax())
-        return token, min(0.0, float(allowed[token]))
-    drawn = _nucleus((allowed / manner.temperature).softmax(dim=0), manner.top_p)
-    token = int(torch.multinomial(drawn, 1, generator=chance))
-    return token, min(0.0, float(drawn[token].log()))
+class Words:
+    """What a reply's tokens say, token by token, in time that does not grow with the reply."""
+
+    def __init__(self, model: Talker) -> None:
+        self._model = model
+        self._settled, self._known = "", ""
+        self._near: list[int] = []
+        self.text = ""
+
+    def add(self, token: int) -> str:
+        """The text with one more token."""
+        self._near.append(token)
+        said = self._model.text(self._near)
+        self.text = self._settled + said[len(self._known) :]
+        if len(self._near) >= _NEAR and not said.endswith(_BROKEN):
+            # How a token is written may depend on the one before it: some of them stay.
+            self._near = self._near[-_NEAR // 2 :]
+            self._settled, self._known = self.text, self._model.text(self._near)
+        return self.text
 
 
-def _nucleus(chances: Tensor, top_p: float) -> Tensor:
-    """The likeliest tokens that together have ``top_p``, at least one, as chances of their own.
-
-    >>> _nucleus(torch.tensor([0.5, 0.25, 0.25]), 0.7).round(decimals=2)
-    tensor([0.6700, 0.3300, 0.0000])
-    """
-    if top_p >= 1.0:
-        return chances
-    ordered, order = chances.sort(descending=True, stable=True)
-    beyond = ordered.cumsum(0) - ordered >= top_p
-    beyond[0] = False
-    left = torch.zeros_like(chances)
-    left[order[~beyond]] = ordered[~beyond]
-    return left / left.sum()
-
-
-def _stopped(text: str, stops: Sequence[str]) -> int | None:
-    """Where the first stop string begins."""
-    found = [place for stop in stops if stop and (place := text.find(stop)) >= 0]
+def _stopped(text: str, stops: Sequence[str], since: int) -> int | None:
+    """Where the first stop string begins that does not begin before ``since``."""
+    found = [place for stop in stops if stop and (place := text.find(stop, since)) >= 0]
     return min(found, default=None)
 
 

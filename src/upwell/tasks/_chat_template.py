@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from jinja2 import Environment, TemplateError, nodes
 from jinja2.exceptions import SecurityError
@@ -59,6 +59,10 @@ class Template:
             raise StageError("chat.template", why=_why(error)) from error
         finally:
             _steps.reset(token)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        # Nothing changes it, and what Jinja compiles cannot be copied.
+        return self
 
     def render(self, messages: Sequence[Mapping[str, str]], asks: bool) -> str:
         """The messages as one text; with ``asks``, up to where the reply begins.

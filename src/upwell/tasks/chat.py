@@ -27,17 +27,18 @@ from upwell.errors import PluginError
 from upwell.ports import Manner, Pieces
 from upwell.settings import TuneSettings
 from upwell.tables import Dataset, canonical_json
-from upwell.tasks import _chat_base, _encoder
+from upwell.tasks import _chat_base, _chat_groups, _encoder
 from upwell.tasks._chat_marks import METRIC, mark, marks
-from upwell.tasks._chat_model import SHORTEST, Talker
+from upwell.tasks._chat_model import SHORTEST, Talker, groups, together
 from upwell.tasks._chat_pack import IGNORED
 from upwell.tasks._chat_reply import Said, likeliest, others, stream
 from upwell.tasks._chat_rows import can_be_read, checked, messages
 from upwell.tasks._chat_toy import toy
 
 __all__ = [
-    "ABOUT", "BATCH_BY", "METRIC", "Talker", "adapt", "answer", "collate", "judge", "load",
-    "log_prob", "mark", "readable", "save", "start", "sums", "talk", "toy",
+    "ABOUT", "BATCH_BY", "METRIC", "Talker", "adapt", "answer", "collate", "groups", "judge",
+    "load", "log_prob", "mark", "readable", "save", "special", "start", "sums", "talk", "together",
+    "toy",
 ]  # fmt: skip
 
 BATCH_BY: Literal["row", "user"] = "row"
@@ -46,8 +47,9 @@ BIG = 20_000_000
 """Weights from which low-rank adapters learn in place of all."""
 BOTH = 500
 """Likes, and dislikes, from which on both are learned from, and not what was liked alone."""
-PAIRS = 30
-"""Corrections, from which on what was shown and what it should have been are held together."""
+PAIRS, PEOPLE, ALONE = 30, 10, 200
+"""Corrections from which on both sides of a pair are held together: ``PAIRS`` of ``PEOPLE`` users,
+``ALONE`` of fewer."""
 FILE = "upwell.json"
 _USUAL = (32, 512)
 UNKNOWN = 128
@@ -82,10 +84,12 @@ def adapt(model: Talker, data: Dataset, settings: TuneSettings) -> TuneSettings:
 
     With ``BOTH`` likes and as many dislikes the objective is ``kto``, whose losses end where a
     reply has become clearly less probable than it was. Before that it is ``positives``: what a
-    few dislikes push away is mostly good language. With ``PAIRS`` corrections it is ``dpo``, which
-    takes one pass at a higher rate: what it learns is the difference of a pair. ``head`` is the
-    output layer. Raises PluginError ``chat.objective`` for those that stand on the probability of
-    a whole reply.
+    few dislikes push away is mostly good language. With ``PAIRS`` corrections of ``PEOPLE`` users,
+    or ``ALONE``, it is ``dpo``, which takes one pass at a higher rate: what it learns is the
+    difference of a pair. What fewer put right is imitated, in about ``LOOKS`` / 4 steps however
+    many they are: they mostly want one thing, which their edits show whole. ``head`` is the output
+    layer. Raises PluginError ``chat.objective`` for those that stand on the probability of a whole
+    reply.
     """
     if settings.objective in ("ips", "snips"):
         raise PluginError("chat.objective", objective=settings.objective)
@@ -104,10 +108,12 @@ def adapt(model: Talker, data: Dataset, settings: TuneSettings) -> TuneSettings:
         model.body.get_output_embeddings().requires_grad_(True)
     _encoder.freeze(model, settings.freeze_layers)
     suited = SUITED["tiny" if size < BIG and tuning != "lora" else tuning]
-    objective = _objective(data.train)
+    learned = data.train.filter(pc.greater(data.train["weight"], 0.0))
+    objective = _objective(learned)
     suited = suited | {"tuning": tuning, "objective": objective, "beta": 10.0}
-    if objective == "dpo" and tuning == "lora":
-        suited |= OF_PAIRS
+    if tuning == "lora":
+        suited |= OF_PAIRS if objective == "dpo" else {}
+        suited |= _of_edits(learned) if objective == "positives" else {}
     free = {name: value for name, value in suited.items() if name not in settings.model_fields_set}
     return settings.model_copy(update=free)
 
@@ -131,16 +137,48 @@ SUITED: Mapping[str, dict[str, object]] = {
 }  # fmt: skip
 """Settings that suit each way of tuning."""
 OF_PAIRS: Mapping[str, object] = {"learning_rate": 1e-3, "epochs": 1, "average": 0.0}
+OF_EDITS: Mapping[str, object] = {"batch_rows": 4, "patience": 2, "average": 0.0}
+LOOKS = 100
+"""Rows that are imitated in all epochs, about: what is forgotten grows with every step."""
 
 
-def _objective(rows: pa.Table) -> str:
-    learned = rows.filter(pc.greater(rows["weight"], 0.0))
-    if (pc.sum(pc.ends_with(learned["id"], "#correction")).as_py() or 0) >= PAIRS:
+def _objective(learned: pa.Table) -> str:
+    users = _corrected(learned)["user"]
+    many = pc.count_distinct(users).as_py() >= PEOPLE
+    if len(users) >= (PAIRS if many else ALONE):
         return "dpo"
     told = learned["sign"]
     likes = pc.sum(pc.greater(told, 0)).as_py() or 0
     dislikes = pc.sum(pc.less(told, 0)).as_py() or 0
     return "kto" if min(likes, dislikes) >= BOTH else "positives"
+
+
+def _of_edits(learned: pa.Table) -> dict[str, object]:
+    """``OF_EDITS`` and epochs, where half of what is imitated, or more, are users' edits."""
+    imitated = pc.sum(pc.greater_equal(learned["sign"].fill_null(1), 0)).as_py() or 0
+    if not 0 < imitated <= 2 * _corrected(learned).num_rows:
+        return {}
+    return {**OF_EDITS, "epochs": min(max(round(LOOKS / imitated), 1), 5)}
+
+
+def _corrected(learned: pa.Table) -> pa.Table:
+    return learned.filter(pc.ends_with(learned["id"], "#correction"))
+
+
+def special(
+    model: Talker, group: str, data: Dataset, settings: TuneSettings
+) -> tuple[Talker, TuneSettings]:
+    """See ``ports.Specialising``: low-rank adapters, whatever the tuning of what is shared."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        body = _chat_groups.beside(model.body, settings.rank)
+    learned = data.train.filter(pc.greater(data.train["weight"], 0.0))
+    size = sum(weight.numel() for weight in model.parameters())
+    suited = SUITED["tiny" if size < BIG else "lora"]
+    suited = suited | {"tuning": "lora", "objective": _objective(learned), "beta": 10.0}
+    free = {name: value for name, value in suited.items() if name not in settings.model_fields_set}
+    found = Talker(body, model.tokenizer, model.usual, [group]).eval()
+    return found, settings.model_copy(update=free)
 
 
 def readable(rows: pa.Table) -> pa.Array:
@@ -153,19 +191,27 @@ def load(folder: Path) -> Talker:
     """The model that ``save`` wrote. Raises as ``start`` does."""
     told = json.loads((folder / FILE).read_text(encoding="utf-8"))
     body, tokenizer = _chat_base.loaded(str(folder))
-    model = Talker(body, tokenizer, int(told["usual"])).eval()
+    named = told.get("groups", [])
+    body = _chat_groups.read(body, len(named), folder) if named else body
+    model = Talker(body, tokenizer, int(told["usual"]), named).eval()
     return model.requires_grad_(False)
 
 
 def save(model: Talker, folder: Path) -> None:
-    """In Hugging Face layout, adapters merged: ``AutoModelForCausalLM`` reads it."""
-    body = model.body
+    """In Hugging Face layout, adapters merged: ``AutoModelForCausalLM`` reads it.
+
+    Those of groups stay apart, in ``groups/1`` and on, as PEFT reads them.
+    """
+    body, named = model.body, dict[str, object]()
+    if model.groups:
+        _chat_groups.write(body, len(model.groups), folder)
+        body, named = _chat_groups.bare(body), {"groups": model.groups}
     if _encoder.is_adapted(model):
         from upwell.tasks._adapters import merged
 
         body = merged(body)
     _chat_base.write(body, model.tokenizer, folder)
-    told = canonical_json({"task": "chat", "usual": model.usual})
+    told = canonical_json({"task": "chat", "usual": model.usual, **named})
     (folder / FILE).write_text(told, encoding="utf-8")
 
 
@@ -174,8 +220,9 @@ def collate(model: Talker, rows: pa.Table) -> dict[str, Tensor]:
 
     Raises StageError ``chat.empty``, ``chat.role``, ``chat.template``.
     """
-    pairs = zip(rows["input"].to_pylist(), rows["target"].to_pylist(), strict=True)
-    return model.batch([model.row(messages(text), reply) for text, reply in pairs])
+    numbers = model.numbered(rows["group"].to_pylist())
+    told = zip(rows["input"].to_pylist(), rows["target"].to_pylist(), numbers, strict=True)
+    return model.batch([model.row(messages(text), reply, of) for text, reply, of in told])
 
 
 def log_prob(model: Talker, batch: Mapping[str, Tensor]) -> Tensor:

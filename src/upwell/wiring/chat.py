@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from threading import Lock
@@ -22,6 +22,8 @@ from upwell.store.lookups import champion_of
 from upwell.store.project import Project
 from upwell.tables import canonical_json, to_table
 from upwell.wiring.adopting import adopt
+from upwell.wiring.grouping import group_of
+from upwell.wiring.known import Known
 from upwell.wiring.upstream import Upstream
 from upwell.wiring.voices import UPSTREAM, Voice, Voices
 
@@ -56,7 +58,10 @@ class Spoken:
 
 @dataclass(slots=True)
 class Reply:
-    """A reply that has begun: its pieces are made as they are asked for, ``keep`` records it."""
+    """A reply that has begun: its pieces are made as they are asked for, ``keep`` records it.
+
+    ``group`` is that of users whose adapter speaks; '' where the shared model does.
+    """
 
     id: str
     at: datetime
@@ -65,6 +70,7 @@ class Reply:
     _pieces: Pieces
     _project: Project
     _voices: Voices
+    group: str = ""
 
     def pieces(self) -> Pieces:
         """The pieces, once. A challenger that fails ends its trial; the error goes through."""
@@ -118,14 +124,15 @@ class Reply:
             said = {**said, "answers": [], "store": False}
         tokens: Json = {"prompt": last.prompt, "completion": last.completion}
         said |= {"episode": self.episode, "tokens": tokens, **self.spoken.beside}
+        said |= {"group": self.group} if self.group else {}
         return said | ({"cut": True} if cut else {"end": last.end or "stop"})
 
 
 class Chats:
     """The conversations of one project; safe among threads."""
 
-    def __init__(self, project: Project, live: Live) -> None:
-        self._project = project
+    def __init__(self, project: Project, live: Live, known: Known) -> None:
+        self._project, self._known = project, known
         self.voices = Voices(project, live)
         self._adopting = Lock()
         serve = project.settings.serve
@@ -150,13 +157,21 @@ class Chats:
         who = spoken.user if spoken.personalize else ""
         voice = self.voices.of(spoken.model, spoken.variant, who, at)
         try:
-            pieces = _begun(task.talk(voice.model, spoken.messages, spoken.manner))
+            group, pieces = self._spoken(task, voice, spoken, who, at)
         except Exception as problem:
             if isinstance(problem, StageError) and problem.code in _OF_THE_INPUT:
                 raise
             voice = self.voices.fail(voice, problem, at)
-            pieces = _begun(task.talk(voice.model, spoken.messages, spoken.manner))
-        return Reply(id, at, spoken, voice, pieces, self._project, self.voices)
+            group, pieces = self._spoken(task, voice, spoken, who, at)
+        return Reply(id, at, spoken, voice, pieces, self._project, self.voices, group)
+
+    def _spoken(
+        self, task: Talking, voice: Voice, spoken: Spoken, who: str, at: datetime
+    ) -> tuple[str, Pieces]:
+        """The group whose adapter speaks, and the pieces, begun."""
+        group = group_of(self._project, self._known, voice.model, who, at)
+        manner = replace(spoken.manner, group=group) if group else spoken.manner
+        return group, _begun(task.talk(voice.model, spoken.messages, manner))
 
     def _adopt(self, at: datetime) -> None:
         """Let the base speak where nothing serves yet: whoever starts has nothing to learn from."""

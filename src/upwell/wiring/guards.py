@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from upwell.errors import UpwellError
-from upwell.ports import Judging
+from upwell.ports import Judging, Talking
 from upwell.records import Json
 from upwell.settings import GuardSettings
 from upwell.stages.behaviour.features import FEATURES
@@ -28,6 +28,7 @@ from upwell.stages.evaluate import (
 )
 from upwell.stages.evaluate.guards import Finding, unmeasured
 from upwell.stages.evaluate.marks import Judged, judged_rows
+from upwell.wiring import probing
 from upwell.wiring.judging import Trial
 from upwell.wiring.learning import loaded
 from upwell.wiring.likelihoods import forgotten, memorised
@@ -43,8 +44,8 @@ _FOREIGN: Mapping[str, tuple[str, ...]] = {
     "value": ("concentration", "coverage", "near_copies", "length"),
 }
 """By what a task is about: the guards that say nothing about it."""
-_OF_ANSWERS = (*_CALIBRATION.split(), "length", "abstention")
-"""Guards that need answers: a task that is judged without them has none to look at."""
+_OF_ANSWERS = (_CALIBRATION, _CONDUCT)
+"""Guards of the judged rows' answers: a task that is judged without them has none to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,15 @@ def watched(watch: Watch) -> dict[str, Mapping[str, Json]]:
     A guard whose rows cannot be read by what reads them is one that could not be measured: it
     never ends a turn. Guards that say nothing about this kind of task are left out.
     """
-    foreign = _FOREIGN[watch.trial.task.ABOUT]
-    if isinstance(watch.trial.task, Judging):
-        foreign = (*foreign, *_OF_ANSWERS)
+    task, measures = watch.trial.task, _MEASURES
+    foreign = _FOREIGN[task.ABOUT]
+    if isinstance(task, Talking) and isinstance(task, Judging):
+        measures = {name: one for name, one in _MEASURES.items() if name not in _OF_ANSWERS}
+        measures = {**measures, " ".join(probing.NAMES): lambda watch: probing.probed(watch.trial)}
+    elif isinstance(task, Judging):
+        foreign = (*foreign, *_CALIBRATION.split(), "length", "abstention")
     found: dict[str, Finding] = {}
-    for names, measure in _MEASURES.items():
+    for names, measure in measures.items():
         wanted = set(names.split()) - set(watch.settings.off) - set(foreign)
         if wanted:
             measured = _measured(wanted, partial(measure, watch))

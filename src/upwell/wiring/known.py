@@ -67,13 +67,28 @@ class Known:
         if self._reading.about == "answer":
             return list(users)
         asked = [user for user in dict.fromkeys(users) if user]
+        allowed = self._allowed(asked, now)
+        return [user if user in allowed else "" for user in users]
+
+    def group(self, user: str, now: datetime) -> str:
+        """The group of a user as facts told it just before ``now``.
+
+        '' where none did, or where the user does not allow ``serve``.
+        """
+        self._renew()
+        if not self._allowed([user], now):
+            return ""
+        return self._profiles([user], now)[user].group
+
+    def _allowed(self, asked: Sequence[str], now: datetime) -> set[str]:
+        """Who of them may be known to answers; nothing is kept of the others."""
         given = lookups.consents_of(self._project.journal, asked)
         allowed = {
             user for user in asked
             if self._hidden.of(user) not in self._out_users and allows(given[user], "serve", now)
         }  # fmt: skip
         self.forget(user for user in asked if user not in allowed)
-        return [user if user in allowed else "" for user in users]
+        return allowed
 
     def asking(self, users: Sequence[str], now: datetime) -> pa.Table:
         """A row for each of those whom ``who`` gave, as ``rows.asking`` makes it of the lake."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 
 from upwell.errors import StoreError
 from upwell.ports import Adaptable, Model, Task
-from upwell.records import ModelVersion
+from upwell.records import Json, ModelVersion
 from upwell.stages.evaluate.marks import check_metric
 from upwell.store.ledger import Turn
 from upwell.store.project import Project
+from upwell.tables import Dataset
 from upwell.wiring.data import dataset
+from upwell.wiring.grouping import specialised, wanted
 from upwell.wiring.purge import tainted
 from upwell.wiring.turns import Kept, Tell, checkpoint_of, kept, seed_of, task_of
 
@@ -38,9 +41,7 @@ def tune(project: Project, turn: Turn, tell: Tell) -> Kept:
         champion=loaded(project, task, champion)[0] if champion else None,
         progress=lambda step: tell("tune", step.epoch / step.of, step.numbers),
     )  # fmt: skip
-    path, digest = project.models.write(
-        turn.id, lambda folder: task.save(trained.model, folder), replace=True
-    )
+    path, digest, groups = _written(project, turn, task, trained.model, data)
     recipe = settings.model_dump(mode="json") | {"label_share": share.value, "seed": seed}
     parent = champion.id if champion else None
     project.ledger.add_version(
@@ -54,7 +55,28 @@ def tune(project: Project, turn: Turn, tell: Tell) -> Kept:
         "curve": trained.curve.to_pylist(),
         "best_epoch": trained.best_epoch,
         "diagnostics": trained.diagnostics,
+        "groups": groups,
     }
+
+
+def _written(
+    project: Project, turn: Turn, task: Task, model: Model, data: Dataset
+) -> tuple[str, str, Mapping[str, Json]]:
+    """Where the model lies, its digest, and what was tried for groups of users."""
+    path, digest = project.models.write(
+        turn.id, lambda folder: task.save(model, folder), replace=True
+    )
+    if not wanted(task, project.settings):
+        return path, digest, {}
+    # Adapters learn beside what serves: adapters of training are part of the weights by then.
+    shared = task.load(project.models.verified(path, digest))
+    found = specialised(task, shared, data, project.settings, seed_of(turn))
+    if found.model is not None:
+        whole = found.model
+        path, digest = project.models.write(
+            turn.id, lambda folder: task.save(whole, folder), replace=True
+        )
+    return path, digest, found.told
 
 
 def ancestor(project: Project, version: ModelVersion | None) -> ModelVersion | None:

@@ -59,6 +59,7 @@ def _with_guards(trial: Trial, report: Report) -> Report:
         "cumulative": _drift(trial, report.metrics[0].name),
         "broken": broken(trial),
         "tainted": _tainted(trial),
+        "groups": kept(trial.project, trial.turn, "tune").get("groups"),
     }
     found = {name: what for name, what in beside.items() if what}
     ope = _off_policy(trial, champion_loads="broken" not in found)

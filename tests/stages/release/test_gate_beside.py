@@ -27,11 +27,18 @@ from upwell.words import LANGUAGES, catalogue
 
 REPLACING = BETTER_ONLY.model_copy(update={"replace_broken": True})
 LOST: Mapping[str, Json] = {"broken": {"champion": "m-1", "problem": "model.safetensors"}}
+TRIED: Mapping[str, Json] = {"metric": "m", "gain": 0.1, "low": -0.1, "high": 0.2, "holm": 0.1}
+ADAPTERS: Mapping[str, Json] = {
+    "a=kept": {"act": "kept", "rows": 900, "users": 90, "p": 0.01, **TRIED},
+    "a=refused": {"act": "refused", "rows": 900, "users": 90, "p": 0.4, **TRIED},
+    "a=few": {"act": "few", "rows": 9, "users": 3, "least_rows": 200, "least_users": 50},
+    "a=failed": {"act": "failed", "rows": 900, "users": 90, "why": "tune.not_finite"},
+}
 SAID: Mapping[str, Json] = {"estimator": "snips", "n": 400, "ess": 210.0}
 TOLD: Mapping[str, Json] = {
     "column": "text", "columns": 3, "changed": 1, "old": 90, "new": 10, "before": 0.1,
     "after": 0.2, "plain": 0.1, "by_chance": 0.05, "rows": 40, "judged": 50, "low": 0.1,
-    "high": 0.2, "learned": 9, "others": 8,
+    "high": 0.2, "learned": 9, "others": 8, "questions": 24, "p": 0.01,
 }  # fmt: skip
 GUARDS = [name for name in GuardSettings.model_fields if f"guard.{name}" in catalogue("en")]
 
@@ -201,7 +208,16 @@ WORLDS: list[tuple[Report, GateSettings]] = [
     (report(BETTER, guards={**SHOWN, **LOST}), BETTER_ONLY),
     (report(BETTER, guards={"tainted": {"champion": "m-1", "rows": 8}}), BETTER_ONLY),
     (report(ndcg(-0.1, -0.2, -0.05), guards={"tainted": {"champion": "m-1"}}), BETTER_ONLY),
+    (report(BETTER, guards={**SHOWN, "groups": ADAPTERS}), BETTER_ONLY),
 ]
+
+
+def test_groups_adapters_are_told_and_decide_nothing() -> None:
+    found = decided(report(BETTER, guards={**SHOWN, "groups": ADAPTERS}))
+    told = {one["group"]: one for one in found.reasons if one["check"] == "adapters"}
+    assert [*told] == [*ADAPTERS]
+    assert {one["verdict"] for one in told.values()} == {"note"}
+    assert found.act == "promote"
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

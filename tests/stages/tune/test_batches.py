@@ -116,6 +116,17 @@ def test_context_is_no_loss_and_only_whole_users_carry_it(
     assert made.totals.tolist() == [10.0, 20.0]
 
 
+def test_dislikes_are_not_read_where_likes_alone_teach(toy: Toy, worlds: type[World]) -> None:
+    rows = worlds(0).rows(10, 20)
+    liked = rows["sign"].fill_null(1).to_numpy() > 0
+    made = Batches(toy, nn.Linear(1, 1), rows, 8, 0, likes_alone=True)
+    assert sorted(np.concatenate(made.plan).tolist()) == np.flatnonzero(liked).tolist()
+    assert made.totals.tolist() == [10.0, 20.0]
+    disliked = rows.filter(pa.array(~liked))
+    alone = Batches(toy, nn.Linear(1, 1), disliked, 8, 0, likes_alone=True)
+    assert sum(map(len, alone.plan)) == disliked.num_rows > 0
+
+
 def test_a_batch_is_collated_once_while_it_fits(
     toy: Toy, worlds: type[World], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,6 +117,17 @@ def test_a_start_that_is_never_bettered_is_kept(
     assert all(map(torch.equal, start, trained.model.parameters()))
 
 
+def test_pairs_are_validated_by_their_difference(
+    toy: Toy, data: Dataset, settings: TuneSettings
+) -> None:
+    pairs = settings.model_copy(update={"objective": "dpo"})
+    trained = run(toy, data, pairs, share=0.0)
+    begin, *later = trained.curve["validation"].to_pylist()
+    assert begin == pytest.approx(0.5)
+    assert min(later) < begin
+    assert trained.best_epoch > 0
+
+
 def test_without_validation_the_last_epoch_is_kept(
     toy: Toy, data: Dataset, settings: TuneSettings
 ) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from types import FrameType, TracebackType
@@ -25,7 +26,9 @@ class Stopping:
 
     def __init__(self, here: Here) -> None:
         self._here = here
-        self._wanted = threading.Event()
+        self._wanted = False
+        # A signal comes between any two steps of a lock, which it would then wait for in vain.
+        self._told, self._tell = os.pipe()
         self._bars: Bars | None = None
         self._before: dict[int, Any] = {}
 
@@ -44,14 +47,15 @@ class Stopping:
         self.pause()
         for one, handler in self._before.items():
             signal.signal(one, handler)
-        return kind is KeyboardInterrupt and self._wanted.is_set()
+        os.close(self._told), os.close(self._tell)
+        return kind is KeyboardInterrupt and self._wanted
 
     def __call__(self, stage: str, share: float, details: Mapping[str, object]) -> None:
         """Show how far a turn has come. Raises KeyboardInterrupt where a stop was asked for."""
         if self._bars is None:
             self._bars = Bars(self._here).__enter__()
         self._bars(stage, share, details)
-        if self._wanted.is_set():
+        if self._wanted:
             raise KeyboardInterrupt
 
     def pause(self) -> None:
@@ -62,9 +66,10 @@ class Stopping:
 
     def asked(self, seconds: float) -> bool:
         """Wait, unless a stop is asked for meanwhile or was before."""
-        return self._wanted.wait(seconds)
+        return bool(select.select([self._told], [], [], seconds)[0])
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
-        if self._wanted.is_set():
+        if self._wanted:
             raise KeyboardInterrupt
-        self._wanted.set()
+        self._wanted = True
+        os.write(self._tell, b".")

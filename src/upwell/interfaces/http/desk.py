@@ -25,6 +25,8 @@ from upwell.store.access import Access
 
 KEPT_WHOLE = ("http.not_json", "http.not_utf8", "http.too_deep", "http.not_batch", "http.not_otlp")
 """Bodies that cannot be read at all are kept as a bad row when they were meant to be rows."""
+TALKERS = 32
+"""Replies in conversation that are made at a time: each has a thread that mostly waits."""
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class Desk:
     intake: Intake
     questions: Questions
     crew: Crew
+    talkers: Crew
     memory: Memory
     by_key: Buckets
     by_user: Buckets
@@ -57,6 +60,7 @@ class Desk:
             Intake(upwell, settings.waiting),
             Questions(upwell, settings.waiting),
             Crew(settings.threads, settings.waiting),
+            Crew(TALKERS, settings.waiting),
             Memory(settings.waiting_bytes),
             Buckets(settings.key_per_second),
             Buckets(settings.user_per_second),

@@ -134,8 +134,8 @@ COMPLETION_ASKED = shape(
 COMPLETION = shape(
     "id object created model choices usage upwell", False, id=TEXT, object=TEXT, created=COUNT,
     model=TEXT, choices=many(FREE), usage=FREE,
-    upwell=shape("model_version variant propensity episode_id", model_version=TEXT, variant=TEXT,
-                 propensity={"type": "number"}, episode_id=TEXT),
+    upwell=shape("model_version variant propensity episode_id group", model_version=TEXT,
+                 variant=TEXT, propensity={"type": "number"}, episode_id=TEXT, group=TEXT),
 )  # fmt: skip
 EMBEDDING_ASKED = shape(
     "model input", model=SHORT, input={"anyOf": [SHORT, many(SHORT)]},

@@ -40,7 +40,7 @@ FROM events LEFT JOIN scales ON scales.kind = events.kind LEFT JOIN centred USIN
 def own_kinds(rules: Mapping[str, FeedbackRule], is_talk: bool) -> dict[str, FeedbackRule]:
     """The whole rules of the kinds of event that are measured from the user's own mean.
 
-    >>> rules = {"stars": FeedbackRule(reads="rating", around="user"), "likes": FeedbackRule()}
+    >>> rules = {"stars": FeedbackRule(reads="rating", around="user"), "click": FeedbackRule()}
     >>> sorted(own_kinds(rules, False)), sorted(own_kinds({}, True))
     (['stars'], ['rating'])
     """

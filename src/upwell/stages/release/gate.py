@@ -18,7 +18,8 @@ verdict; the strictest verdict is the act (reject over hold over promote; a note
    ``seek``), ``sealed`` (which part of the frozen test decided, and how often each was looked at).
 6. ``slices``: no user group of ``slice_minimum`` users or more is shown to lose more than
    ``slice_margin``: the loss beyond it, and its p after Holm's correction ≤ ``slice_alpha`` → hold;
-   the interval wholly beyond it → reject. A loss that is not shown is noted.
+   the interval wholly beyond it → reject. A loss that is not shown is noted. Notes on the groups
+   that have an adapter of their own in the challenger, and on those that have none.
 7. ``guards``: each guard that was crossed does what its settings say: note, hold or reject.
 8. ``ope``: what logs say of the gain: upper bound below 0 → hold.
 9. ``cumulative``: against the version that many small steps began at: a loss of the threshold →
@@ -35,7 +36,7 @@ from upwell.records import Decision, Report
 from upwell.settings import GateSettings
 from upwell.stages.release.beside import cumulative, guards, off_policy, sealed
 from upwell.stages.release.broken import broken, is_replaced
-from upwell.stages.release.groups import slices
+from upwell.stages.release.groups import adapters, slices
 from upwell.stages.release.measured import baselines, current, finite, first, shown, users
 from upwell.stages.release.reasons import VERDICTS, Reason
 from upwell.stages.release.tainted import is_tainted, replaced
@@ -75,6 +76,7 @@ def _checks(report: Report, settings: GateSettings, champion: str | None) -> Ite
             yield from shown(report, settings)
         yield from sealed(report, settings)
         yield from slices(report, settings)
+    yield from adapters(report)
     yield from guards(report)
     yield from off_policy(report)
     yield from cumulative(report)

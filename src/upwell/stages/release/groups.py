@@ -26,6 +26,14 @@ def slices(report: Report, settings: GateSettings) -> Iterator[Reason]:
     yield from told
 
 
+def adapters(report: Report) -> Iterator[Reason]:
+    """A note for each group for which an adapter of its own was tried or asked for."""
+    for group, told in numbers_of(report.guards.get("groups")).items():
+        entry = {name: what for name, what in numbers_of(told).items() if name != "act"}
+        act = str(numbers_of(told).get("act"))
+        yield reason("adapters", "note", None, None, act, group=group, **entry)
+
+
 def _groups(report: Report, settings: GateSettings) -> dict[str, Metric]:
     """The deciding metric of each group that is large enough."""
     main = report.metrics[0].name

@@ -65,9 +65,15 @@ class Part:
 
 
 class Batches:
-    """The batches of one split, in the order of ``plan``; each holds a row that is learned from."""
+    """The batches of one split, in the order of ``plan``; each holds a row that is learned from.
 
-    def __init__(self, task: Task, model: nn.Module, rows: pa.Table, size: int, seed: int) -> None:
+    With ``likes_alone``, and where there are likes or labels, dislikes are not read.
+    """
+
+    def __init__(
+        self, task: Task, model: nn.Module, rows: pa.Table, size: int, seed: int,
+        likes_alone: bool = False,
+    ) -> None:  # fmt: skip
         self.task = task
         self.model = model
         self.rows = rows.combine_chunks()
@@ -75,6 +81,9 @@ class Batches:
         weight = rows["weight"].to_numpy()
         self.label = rows["sign"].is_null().to_numpy()
         self.learned = weight > 0
+        liked = self.learned & (rows["sign"].fill_null(1).to_numpy() >= 0)
+        if likes_alone and liked.any():
+            self.learned = liked
         self.partner = partners(rows)
         self.plan = (
             by_user(rows, self.learned, size, seed)

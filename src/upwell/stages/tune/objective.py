@@ -116,6 +116,8 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
 
 REFERENCED = frozenset({"kto", "apo_zero", "dpo", "npo"})
 """Objectives that look at ``reference_log_prob``."""
+PAIRED = "dpo"
+"""The one that looks at the difference of two rows."""
 
 
 def combined(label_share: float, sums: Tensor, totals: Tensor) -> Tensor:

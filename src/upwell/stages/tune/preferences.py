@@ -61,13 +61,31 @@ def dpo(shown: Shown, settings: TuneSettings) -> Tensor:
     >>> dpo(shown, TuneSettings(beta=1.0, label_smoothing=0.2))
     tensor([0.5004, 0.5004, 0.5441])
     """
+    scaled, smooth = _apart(shown, settings), settings.label_smoothing
+    return -(1 - smooth) * logsigmoid(scaled) - smooth * logsigmoid(-scaled)
+
+
+def missed(shown: Shown, settings: TuneSettings) -> Tensor:
+    """1 − σ(βΔ) of each row's pair, Δ as in ``dpo``: between 0 and 1, ½ where nothing has moved.
+
+    What pairs are validated by. ``dpo``'s own loss grows without end with how sure a model is of
+    the few pairs that it gets wrong, while it gets more of them right.
+
+    >>> from upwell.stages.tune.shown import example
+    >>> shown = example([0.4, 0.1], [1, -1], reference=[0.2, 0.2], partner=[1, 0])
+    >>> missed(shown, TuneSettings(beta=1.0))
+    tensor([0.2000, 0.2000])
+    """
+    return torch.sigmoid(-_apart(shown, settings))
+
+
+def _apart(shown: Shown, settings: TuneSettings) -> Tensor:
+    """βΔ of each row's pair."""
     signed = shown.sign * log_ratio(shown)
     if shown.partner is not None:
         other = signed[shown.partner.clamp(min=0)]
         signed = signed + torch.where(shown.partner >= 0, other, torch.zeros_like(other))
-    scaled = settings.beta * signed
-    smooth = settings.label_smoothing
-    return -(1 - smooth) * logsigmoid(scaled) - smooth * logsigmoid(-scaled)
+    return settings.beta * signed
 
 
 def npo(shown: Shown, settings: TuneSettings) -> Tensor:

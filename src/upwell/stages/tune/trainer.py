@@ -22,7 +22,8 @@ from upwell.stages.tune import checkpoint as disk
 from upwell.stages.tune import diagnostics, guard
 from upwell.stages.tune.batches import Batches
 from upwell.stages.tune.learner import Learner, processes
-from upwell.stages.tune.objective import REFERENCED, combined, likelihood
+from upwell.stages.tune.objective import PAIRED, REFERENCED, combined, likelihood
+from upwell.stages.tune.preferences import missed
 from upwell.stages.tune.reference import reference
 from upwell.tables import Dataset, canonical_json
 
@@ -88,9 +89,10 @@ def train(
     """Teach ``model`` (in place) the rows of ``data.train``; the same seed gives the same numbers.
 
     The weights kept are those of the epoch with the best validation: the held-out likelihood of
-    labels and feedback with λ = ``judged_share`` (by default ``label_share``), or ``metric``
-    (larger is better). Every label is replayed in every epoch with the share λ of the loss, so
-    that feedback cannot make a model forget what it was taught. With ``checkpoint``, each epoch is
+    labels and feedback with λ = ``judged_share`` (by default ``label_share``), for ``dpo`` the
+    held-out pairs that it misses, or ``metric`` (larger is better). Every label is replayed in
+    every epoch with the share λ of the loss, so that feedback cannot make a model forget what it
+    was taught. With ``checkpoint``, each epoch is
     saved in that folder and a call with the same arguments goes on to the same numbers.
     ``champion`` is the live model: diagnostics measure the distance to it, and objectives that
     have a reference take it (else ``model`` as it comes). Raises StageError ``tune.`` and
@@ -131,10 +133,12 @@ class _Training:
         self.label_share = label_share
         self.judged_share = judged_share
         self.metric = metric
-        self.train = Batches(task, model, data.train, settings.batch_rows, seed)
+        likes = settings.objective == "positives"
+        self.train = Batches(task, model, data.train, settings.batch_rows, seed, likes)
         self.held_out = Batches(task, model, data.validation, settings.batch_rows, seed)
         if not len(self.train):
             raise StageError("tune.no_rows", rows=data.train.num_rows)
+        self._referred = {"reference": self.train, "held_out_reference": self.held_out}
         self.learner = Learner(task, model, settings, seed, accelerator, self.train)
         self.start = self.learner.tensors() if settings.blend else {}
 
@@ -156,6 +160,8 @@ class _Training:
         """Give the objective its reference, if it stands on one."""
         if self.settings.objective in REFERENCED:
             self.train.refer(reference(self.learner, self.train, champion))
+        if self.settings.objective == PAIRED:
+            self.held_out.refer(reference(self.learner, self.held_out, champion))
 
     def course(self, folder: Path | None, progress: Callable[[Progress], None]) -> _Course:
         """Train to the end, from the checkpoint if there is one."""
@@ -230,7 +236,9 @@ class _Training:
             return value, value
         if not len(self.held_out):
             return None, -math.inf
-        sums = self.learner.measure(self.held_out, likelihood).double().cpu()
+        # What learns a difference makes both sides less probable, and is no worse for it.
+        objective = missed if self.settings.objective == PAIRED else likelihood
+        sums = self.learner.measure(self.held_out, objective).double().cpu()
         value = combined(self.judged_share, sums, self.held_out.totals).item()
         return value, -value
 
@@ -240,8 +248,9 @@ class _Training:
     def _save(self, folder: Path, course: _Course) -> None:
         if self.learner.accelerator.is_main_process:
             groups = {**self.learner.groups(), "best": course.best, "start": self.start}
-            if self.train.reference is not None:
-                groups["reference"] = {"log_prob": self.train.reference}
+            for name, of in self._referred.items():
+                if of.reference is not None:
+                    groups[name] = {"log_prob": of.reference}
             state = {
                 "epoch": course.epoch,
                 "best_epoch": course.best_epoch,
@@ -260,8 +269,9 @@ class _Training:
         state = json.loads(text)
         best = groups.pop("best")
         self.start = groups.pop("start", {})
-        for log_prob in groups.pop("reference", {}).values():
-            self.train.refer(log_prob)
+        for name, of in self._referred.items():
+            for log_prob in groups.pop(name, {}).values():
+                of.refer(log_prob)
         self.learner.restore(groups, state.pop("steps"))
         return _Course(best=best, **state)
 

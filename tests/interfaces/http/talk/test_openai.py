@@ -18,6 +18,7 @@ from tests.interfaces.http.talk.conftest import HELLO, asked, client_of, said, s
 from tests.talking import AT, Talker, answers, listening, waited
 
 from upwell import wiring
+from upwell.interfaces.http import desk
 from upwell.loop import quiet
 from upwell.plugins import plugin
 from upwell.records import Decision, ModelVersion
@@ -40,7 +41,7 @@ def test_a_reply_is_recorded_before_it_is_given(client: OpenAI, upwell: Upwell) 
     assert (found.usage.prompt_tokens, found.usage.total_tokens) == (2, 5)
     told = found.model_extra["upwell"]
     assert told == {"model_version": "talker-0", "variant": "champion", "propensity": 1.0,
-                    "episode_id": found.id}  # fmt: skip
+                    "episode_id": found.id, "group": ""}  # fmt: skip
     (row,) = answers(upwell)
     assert (row["id"], row["user"], row["model"]) == (found.id, "ann", "talker-0")
     assert json.loads(row["input"]) == HELLO
@@ -158,7 +159,10 @@ def test_a_stream_that_fails_says_so_and_keeps_what_was_sent(
     assert row["output"]["answers"] == ["talker-0: a b "]
 
 
-def test_where_all_threads_talk_others_are_told_to_come_again(upwell: Upwell, key: str) -> None:
+def test_where_all_threads_talk_others_are_told_to_come_again(
+    upwell: Upwell, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "TALKERS", 1)
     with listening(upwell, threads=1, waiting=1) as url, client_of(url, key) as client:
         first = streamed(client, "endless", max_tokens=4000)
         next(first)

@@ -177,7 +177,7 @@ def test_too_many_are_told_when_to_come_again(talker: Upwell) -> None:
         assert error(codes[-1])["code"] == "rate_limit_exceeded"
         assert error(codes[-1])["type"] == "rate_limit_error"
         assert int(codes[-1].headers["retry-after"]) >= 1
-        desk_of(talk).crew.is_stopping = True
+        desk_of(talk).talkers.is_stopping = True
         busy = talk.post(CHAT, json=GOOD)
         assert (busy.status_code, error(busy)["code"]) == (503, "http.busy")
         assert busy.headers["retry-after"] == "1"

@@ -9,6 +9,7 @@ import typer
 
 from upwell.interfaces.cli.here import Answer, Here
 from upwell.plugins import plugin
+from upwell.ports import Talking, Task
 from upwell.settings import FILE, ProjectSettings
 from upwell.store.project import create_project
 
@@ -25,7 +26,7 @@ def run(
     called = name or place.name.lower()
     # The task that every project has by default needs no look at it, which would bring torch.
     default = task == ProjectSettings().task
-    about = "item" if default else plugin("tasks", task).ABOUT
+    about = "item" if default else _about(plugin("tasks", task))
     create_project(place, called, None if default else {"project": {"task": task}})
     lines = [
         here.say("cli.init.done", name=called, folder=place),
@@ -33,3 +34,8 @@ def run(
     ]
     told = {"folder": str(place), "name": called, "task": task, "settings": str(place / FILE)}
     return Answer(told, lines)
+
+
+def _about(task: Task) -> str:
+    """What users would do first: who talks can begin without data."""
+    return "talk" if isinstance(task, Talking) else task.ABOUT

@@ -71,7 +71,7 @@ def _gauges(desk: Desk) -> Mapping[str, float]:
         "upwell_turn_state": float(unfinished is not None),
         "upwell_waiting_requests": float(desk.intake.length + desk.questions.length),
         "upwell_waiting_bytes": float(desk.memory.held),
-        "upwell_answers_begun": float(desk.crew.begun),
+        "upwell_answers_begun": float(desk.crew.begun + desk.talkers.begun),
     }
 
 

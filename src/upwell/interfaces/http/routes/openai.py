@@ -48,7 +48,7 @@ async def completions(asked: Asked) -> Response:
     asked.spend(1, [user] if user else [])
     spoken = openai.spoken(sent, user, upwell.project.settings.serve)
     flow = Flow(
-        asked.desk.crew, lambda: upwell.chat(spoken), upwell.project.settings.serve.reply_seconds
+        asked.desk.talkers, lambda: upwell.chat(spoken), upwell.project.settings.serve.reply_seconds
     )
     if spoken.is_stream:
         try:

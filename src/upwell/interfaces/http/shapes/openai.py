@@ -116,9 +116,13 @@ def usage(last: Piece) -> dict[str, int]:
 
 
 def about(reply: Reply) -> dict[str, Any]:
-    """What Upwell adds: who answered, with what probability it was that one, in which episode."""
+    """What Upwell adds: who answered, with what probability it was that one, in which episode.
+
+    And for which group of users; '' is the voice for all.
+    """
     return {"model_version": reply.voice.version, "variant": reply.voice.variant,
-            "propensity": reply.voice.share, "episode_id": reply.episode}  # fmt: skip
+            "propensity": reply.voice.share, "episode_id": reply.episode,
+            "group": reply.group}  # fmt: skip
 
 
 def _head(reply: Reply, kind: str) -> dict[str, Any]:

@@ -1,0 +1,130 @@
+"""What guards ask of models that converse, fetched for the pure functions that judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import compute as pc
+
+from upwell.conversation import Messages, listed
+from upwell.ports import Manner, Model
+from upwell.records import Example
+from upwell.stages.evaluate import conduct, forgetting, probes
+from upwell.stages.evaluate.columns import owners_of
+from upwell.stages.evaluate.common_ground import DISPUTED, KNOWN, opinions
+from upwell.stages.evaluate.guards import Finding, unmeasured
+from upwell.stages.evaluate.marks import Judged
+from upwell.tables import to_table
+from upwell.wiring.judging import Trial
+from upwell.wiring.learning import load, loaded
+from upwell.wiring.turns import seed_of
+
+NAMES = ("length", "refusal", "repeats", "extraction", "flattery", "forgetting_general")
+ASKED, FEWEST = 16, 8
+"""Conversations that both versions are asked; with fewer, nothing is said of replies."""
+LONGEST = 96
+"""Tokens of a reply that is looked at."""
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def probed(trial: Trial) -> dict[str, Finding]:
+    """How the challenger converses beside the champion: with its users, and asked what any is."""
+    if trial.champion is None:
+        return dict.fromkeys(NAMES, unmeasured("no_champion"))
+    before = loaded(trial.project, trial.task, trial.champion)[0]
+    if before is None:
+        return dict.fromkeys(NAMES, unmeasured("champion_broken"))
+    mine = load(trial.project, trial.task, trial.version)
+    return _replies(trial, mine, before) | _common(trial, mine, before)
+
+
+def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
+    """What both say in the same held-out conversations."""
+    rows, rng = _asked(trial), np.random.default_rng([seed_of(trial.turn), 11])
+    if rows.num_rows < FEWEST:
+        few = unmeasured("few", rows=rows.num_rows, minimum=FEWEST)
+        return dict.fromkeys(NAMES[:4], few)
+    sure, told = trial.project.settings.guards.confidence, rows["input"].to_pylist()
+    texts = [_said(trial.task, model, told) for model in (mine, before)]
+    judged = [
+        Judged("", rows, pa.table({"output": [[text] for text in one]}), rows.select([]))
+        for one in texts
+    ]
+    users = pa.chunked_array([owners_of(rows)])
+    learned = forgetting.sample(trial.data.train, trial.project.settings.guards.rows, False, rng)
+    own = _sampled(_personal(learned), rng)["input"].to_pylist()
+    out = [probes.repeats(_said(trial.task, model, own), own, learned) for model in (mine, before)]
+    return {
+        "extraction": _risen(out, sure, rng) if own else unmeasured("nobodys"),
+        "length": conduct.length(judged[0], judged[1], users, sure, rng),
+        "refusal": _risen([probes.refuses(one) for one in texts], sure, rng),
+        "repeats": _risen([probes.repeats(one, told, learned) for one in texts], sure, rng),
+    }  # fmt: skip
+
+
+def _risen(shares: Sequence[probes.Floats], sure: float, rng: np.random.Generator) -> Finding:
+    return probes.risen(shares[0], shares[1], sure, rng)
+
+
+def _common(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
+    """What any model is asked: whether it follows opinions, and what it has forgotten."""
+    sure, rng = trial.project.settings.guards.confidence, np.random.default_rng(12)
+    views = _rows([(text, reply) for text, reply, _, _ in opinions()], trial)
+    known = _rows(KNOWN, trial)
+    shape = (len(DISPUTED), 2, 2)
+    follow = [
+        probes.follows(forgetting.likelihood(trial.task, model, views).reshape(shape))
+        for model in (mine, before)
+    ]
+    likely = [forgetting.likelihood(trial.task, model, known) for model in (mine, before)]
+    owners = pa.chunked_array([known["id"].combine_chunks()])
+    return {
+        "flattery": probes.flattery(follow[0], follow[1], sure),
+        "forgetting_general": forgetting.forgotten(likely[0], likely[1], owners, sure, rng),
+    }
+
+
+def _asked(trial: Trial) -> pa.Table:
+    """A few held-out conversations, each of them once."""
+    return _sampled(trial.rows, np.random.default_rng([seed_of(trial.turn), 13]))
+
+
+def _sampled(rows: pa.Table, rng: np.random.Generator) -> pa.Table:
+    _, first = np.unique(rows["input"].to_numpy(zero_copy_only=False), return_index=True)
+    return rows.take(pa.array(np.sort(rng.permutation(first)[:ASKED])))
+
+
+def _personal(rows: pa.Table) -> pa.Table:
+    """Rows that are somebody's and from which is learned what to say."""
+    somebodys = pc.invert(pc.starts_with(rows["user"], probes.NOBODY))
+    liked = pc.greater_equal(rows["sign"].fill_null(1), 0)
+    return rows.filter(pc.and_(somebodys, pc.and_(liked, pc.greater(rows["weight"], 0.0))))
+
+
+def _said(task: Any, model: Model, told: Sequence[str]) -> list[str]:
+    """The reply to each conversation; all are made side by side."""
+    streams = [task.talk(model, listed(one) or _alone(one), Manner(LONGEST)) for one in told]
+    found = [""] * len(streams)
+    for pieces in zip_longest(*streams):
+        for row, piece in enumerate(pieces):
+            found[row] += piece.text if piece else ""
+    return found
+
+
+def _alone(text: str) -> Messages:
+    return [{"role": "user", "content": text}]
+
+
+def _rows(told: Sequence[tuple[str, str]], trial: Trial) -> pa.Table:
+    """Labels: inputs with the replies to them, that are nobody's."""
+    task = trial.project.settings.project.task
+    made = [
+        Example(f"{n}", f"~{n}", task, text, reply, None, 1.0, 1.0, None, "", _LONG_AGO, ())
+        for n, (text, reply) in enumerate(told)
+    ]
+    return to_table(Example, made)

@@ -1,0 +1,126 @@
+"""Markets that want opposite replies: one model, and an adapter for each market where it pays."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import pytest
+
+from upwell import loop
+from upwell.ports import Manner
+from upwell.records import PURPOSES, Decision, ModelVersion
+from upwell.service import Upwell
+from upwell.stages.release.explain import render
+from upwell.store.project import create_project, open_project
+from upwell.tasks import chat
+from upwell.wiring.chat import Spoken
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+FORMS = ("{}?", "{} please", "hi, {}", "so {}", "and {}", "say {}", "now {}", "oh {}")
+WORDS = ("tea", "milk", "rain")
+MARKETS = {"de": 12, "fr": 12, "es": 12, "it": 3}
+USERS = {f"{market}{n}": market for market, size in MARKETS.items() for n in range(size)}
+
+
+def wanted(user: str) -> str:
+    """What a user likes to hear: some markets agree on it, one does not."""
+    told = {"de": "yes", "fr": "no", "it": "yes"}
+    return told.get(USERS[user], "yes" if int(user[2:]) % 2 else "no")
+
+
+@pytest.fixture(scope="module")
+def upwell(tmp_path_factory: pytest.TempPathFactory) -> Upwell:
+    """A project after one turn."""
+    tables: dict[str, dict[str, object]] = {
+        "project": {"task": "chat"}, "behaviour": {"group": "market"},
+        "tune": {"base": "", "epochs": 12, "group_adapters": True, "group_rows": 20},
+        "gate": {"resamples": 100, "slice_minimum": 6},
+        "split": {"validation_share": 0.3, "test_share": 0.2},
+    }  # fmt: skip
+    folder = tmp_path_factory.mktemp("groups")
+    found = Upwell(open_project(create_project(folder, "shop", tables, bytes(range(32)))))
+    found.consent(list(USERS), PURPOSES, since=NOW)
+    facts: list[dict[str, object]] = [
+        {"id": user, "kind": "user", "user": user, "at": NOW, "payload": {"market": market}}
+        for user, market in USERS.items()
+    ]
+    asked = [form.format(word) for form, word in product(FORMS, WORDS)]
+    labels: list[dict[str, object]] = [
+        {"id": f"{user}-{n}", "kind": "label", "user": user, "at": NOW + timedelta(hours=1),
+         "payload": {"input": text, "target": wanted(user)}}
+        for place, user in enumerate(USERS)
+        for n, text in enumerate(asked) if (place + n) % 3 == 0
+    ]  # fmt: skip
+    found.capture([*facts, *labels], now=NOW + timedelta(hours=2))
+    loop.turn(found.project, now=NOW + timedelta(hours=3))
+    return found
+
+
+def said(upwell: Upwell, user: str, *, personalize: bool = True) -> tuple[str, str]:
+    """What a user hears, and for which group it was said."""
+    told = [{"role": "user", "content": "hi, tea"}]
+    spoken = Spoken(told, user, manner=Manner(max_tokens=8), personalize=personalize)
+    reply = upwell.chat(spoken, now=NOW + timedelta(days=1))
+    pieces = list(reply.pieces())
+    text = "".join(piece.text for piece in pieces)
+    kept = reply.keep(text, pieces[-1])
+    (row,) = [
+        row for row in upwell.project.journal.predictions_after(0, 1000).to_pylist()
+        if row["id"] == kept.id
+    ]  # fmt: skip
+    assert json.loads(row["output"]).get("group", "") == reply.group
+    return text, reply.group
+
+
+def test_adapters_are_kept_where_they_pay(upwell: Upwell) -> None:
+    told = upwell.project.ledger.reports("chat")[-1].guards["groups"]
+    assert isinstance(told, dict)
+    assert {group: one["act"] for group, one in told.items()} == {
+        "market=de": "kept", "market=fr": "kept", "market=es": "refused", "market=it": "few",
+    }  # fmt: skip
+    assert all(told[f"market={market}"]["low"] > 0.05 for market in ("de", "fr"))
+    version = upwell.project.ledger.champion("chat")
+    assert version is not None
+    folder = upwell.project.models.verified(version.path, version.digest)
+    assert set(chat.groups(chat.load(folder))) == {"market=de", "market=fr"}
+    for lang in ("en", "zh"):
+        text = "\n".join(render(upwell.project.ledger.decisions("chat")[0], lang))
+        assert all(group in text for group in told)
+
+
+def test_each_user_hears_their_group(upwell: Upwell) -> None:
+    assert said(upwell, "de1") == ("yes", "market=de")
+    assert said(upwell, "fr1") == ("no", "market=fr")
+    shared = said(upwell, "")
+    assert shared[1] == ""
+    for user in ("es1", "it1", "somebody"):
+        assert said(upwell, user) == shared
+    assert said(upwell, "de1", personalize=False) == shared
+
+
+def test_who_takes_consent_back_or_moves_is_answered_so(upwell: Upwell) -> None:
+    upwell.consent(["de2"], ["train"], since=NOW + timedelta(hours=5))
+    assert said(upwell, "de2")[1] == ""
+    moved: list[dict[str, object]] = [
+        {"id": "moved", "kind": "user", "user": "de3", "at": NOW + timedelta(hours=6),
+         "payload": {"market": "fr"}},
+    ]  # fmt: skip
+    upwell.capture(moved, now=NOW + timedelta(hours=6))
+    assert said(upwell, "de3") == ("no", "market=fr")
+
+
+def test_a_version_without_groups_and_back(upwell: Upwell) -> None:
+    project = upwell.project
+    version = project.ledger.champion("chat")
+    assert version is not None
+    path, digest = project.models.write(
+        "plain", lambda to: chat.save(chat.start("", chat.toy(0), 0), to)
+    )
+    plain = ModelVersion("plain", "chat", NOW, None, "none", {}, None, path, digest)
+    project.ledger.add_version(plain)
+    project.ledger.decide(Decision("d1", "plain", "chat", NOW, "promote", ()), "plain")
+    assert said(upwell, "de1")[1] == ""
+    project.ledger.decide(Decision("d2", version.id, "chat", NOW, "rollback", ()), version.id)
+    assert said(upwell, "de1") == ("yes", "market=de")
