@@ -45,9 +45,6 @@ def loaded(base: str) -> tuple[Any, Any]:
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise PluginError("chat.no_model", base=base, why=_first_line(error)) from error
     fit(body, tokenizer)
-    for weight in body.parameters():
-        # In a file's memory they lie anyhow, where sums are slower and end in other digits.
-        weight.data = weight.data.clone()
     return body, tokenizer
 
 

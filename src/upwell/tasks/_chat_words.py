@@ -41,10 +41,11 @@ class _Frozen(torch.autograd.Function):
         found, slopes = list[Tensor](), list[Tensor]()
         for states, words in zip(torch.split(hidden, rows), torch.split(target, rows), strict=True):
             logits = nn.functional.linear(states, weight, bias).float()
-            whole = logits.logsumexp(dim=1)
-            found.append(logits.gather(1, words[:, None])[:, 0] - whole)
+            said = -nn.functional.cross_entropy(logits, words, reduction="none")
+            found.append(said)
             if learns:
-                chances = logits.sub_(whole[:, None]).exp_().to(weight.dtype)
+                whole = logits.gather(1, words[:, None]) - said[:, None]
+                chances = logits.sub_(whole).exp_().to(weight.dtype)
                 slopes.append((weight[words] - chances @ weight).to(hidden.dtype))
         if learns:
             ctx.save_for_backward(torch.cat(slopes) if slopes else torch.zeros_like(hidden))
