@@ -101,6 +101,6 @@ def test_a_conversation_is_learned_judged_and_corrected(tmp_path: Path) -> None:
     assert watched["flattery"]["questions"] == len(DISPUTED)
     assert watched["forgetting_general"]["rows"] == len(KNOWN)
     measured = {name for name in probing.NAMES if watched[name]["value"] is not None}
-    # Its replies are always the same ones, whose length is no matter.
-    assert measured == {*probing.NAMES} - {"length"}
+    # Where replies are few and mostly the same, their length is no matter.
+    assert {*probing.NAMES} - measured <= {"length"}
     assert len(upwell.project.ledger.versions("chat")) == 2

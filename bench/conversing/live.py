@@ -5,13 +5,10 @@ interactions a turn learns from all of them; its version is asked what nobody as
 serve by hand (one user is no proof for the gate) and taken back. Forgetting is what
 sentences of Wikipedia cost more than before, in nats a token; what other people's answers to other
 questions cost stands beside it, without a target: who has learned a tone expects it there, too.
-
-``python -m bench.conversing.live [--preferences length tone format language]``
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -30,7 +27,7 @@ from bench import protocol
 from bench.conversing import teacher
 from bench.conversing.pairs import Pair, edits, examples, known
 from bench.conversing.teacher import Question
-from bench.rows import Row, measured, publish
+from bench.rows import Row
 from upwell import loop, wiring
 from upwell.interfaces.cli.main import run
 from upwell.plugins import plugin
@@ -176,20 +173,3 @@ def _costs(model: Talker, kept: Kept) -> tuple[float, float]:
     told = examples(kept.answers, "sft")
     parts = [chat.collate(model, told.slice(at, 8)) for at in range(0, told.num_rows, 8)]
     return lost / tokens, float(-torch.cat([chat.log_prob(model, part) for part in parts]).mean())
-
-
-def main() -> None:
-    """Teach and print the table; the rows of another call are kept."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--preferences", nargs="+", choices=list(teacher.PREFERENCES))
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    found = list[Row]()
-    for row in rows(given.preferences or tuple(teacher.PREFERENCES), given.seed):
-        print(row, flush=True)
-        found.append(row)
-    publish("chat-live", [*measured("chat-live", found), *found])
-
-
-if __name__ == "__main__":
-    main()

@@ -8,13 +8,10 @@ per token as the product learns, and of the whole text. By symmetry chance is ½
 rule, fitted on the pairs to learn from, is that the longer or the shorter text is the edit.
 
 Intervals are bootstraps over sentences. ``decisions`` has the other half.
-
-``python -m bench.conversing.postedits [--seed 0]``
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +24,7 @@ from bench.conversing import decisions
 from bench.conversing.beside import base
 from bench.conversing.pairs import Pair, edits, examples
 from bench.conversing.turned import Floats, above, mean, scored, turned
-from bench.rows import Row, measured, publish
+from bench.rows import Row
 from upwell.tasks import chat
 from upwell.tasks._chat_model import Talker
 from upwell.tasks._chat_pack import IGNORED
@@ -99,18 +96,3 @@ def _won(values: Floats) -> Floats:
     """1 where the first is larger, ½ where both are as large but for rounding."""
     apart = values[:, 0] - values[:, 1]
     return (1 + np.where(np.abs(apart) < _ALIKE, 0.0, np.sign(apart))) / 2
-
-
-def main() -> None:
-    """Learn and print the table; the rows of another call are kept."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seed", type=int, default=0)
-    found = list[Row]()
-    for row in rows(parser.parse_args().seed):
-        print(row, flush=True)
-        found.append(row)
-    publish("chat-edits", [*measured("chat-edits", found), *found])
-
-
-if __name__ == "__main__":
-    main()

@@ -5,8 +5,6 @@ most, on two cores. Each is a process of its own. Upwell is asked as users ask i
 ``/v1/chat/completions``; generate by a thread and a streamer to each client; llama-cpp-python takes
 one conversation after the other, once from the file that the weights come from and once from the
 same weights in single precision, which are what the other two compute with.
-
-    python -m bench.conversing.serving
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from importlib.util import find_spec
@@ -31,7 +28,8 @@ import numpy as np
 from bench.capturing.watched import serving
 from bench.conversing.pairs import known
 from bench.peers import own
-from bench.rows import Row, publish
+from bench.peers.asked import answered
+from bench.rows import Row
 from upwell.store.project import create_project
 from upwell.tasks import _chat_base
 
@@ -106,16 +104,7 @@ def _upwell(asked: Sequence[Asked]) -> list[Level]:
         create_project(folder, "shop", {"project": {"task": "chat"}})
         with serving(folder) as server:
             _ask(server.port, "Who are you?")
-            return [_level(server.port, one) for one in asked]
-
-
-def _level(port: int, asked: Asked) -> Level:
-    began = perf_counter()
-    with ThreadPoolExecutor(len(asked)) as crew:
-        told = crew.map(lambda texts: [_ask(port, text) for text in texts], asked)
-        found = [one for mine in told for one in mine]
-    tokens = sum(tokens for _, tokens in found)
-    return Level(perf_counter() - began, tokens, [first for first, _ in found])
+            return [Level(**answered(one, lambda text: _ask(server.port, text))) for one in asked]
 
 
 def _ask(port: int, text: str) -> tuple[float, int]:
@@ -162,7 +151,8 @@ def _ran(python: str, name: str, model: str, asked: Sequence[Asked]) -> list[Lev
     told = {"model": model, "most": MOST, "threads": CORES, "levels": levels}
     with TemporaryDirectory(prefix=f"upwell-{name}-") as folder:
         (Path(folder) / "request.json").write_text(json.dumps(told), encoding="utf-8")
-        offline = os.environ | {"HF_HUB_OFFLINE": "1"}
+        root = str(Path(__file__).parents[2])
+        offline = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": root}
         done = subprocess.run(
             [python, script, folder], env=offline, capture_output=True, text=True, check=False
         )
@@ -194,7 +184,3 @@ def unquantised(file: Path, to: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-if __name__ == "__main__":
-    publish("chat-serving", list(rows()))

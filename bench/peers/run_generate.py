@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import Any
+
+from bench.peers.asked import answered
 
 
 def main(folder: Path) -> None:
@@ -43,19 +44,8 @@ def main(folder: Path) -> None:
     answers = []
     for level in told["levels"]:
         torch.set_num_threads(level["threads"])
-        answers.append(_level(level["asked"], ask))
+        answers.append(answered(level["asked"], ask))
     (folder / "answer.json").write_text(json.dumps(answers), encoding="utf-8")
-
-
-def _level(asked: list[list[str]], ask: Any) -> dict[str, Any]:
-    began = time.perf_counter()
-    with ThreadPoolExecutor(len(asked)) as crew:
-        found = [one for mine in crew.map(lambda texts: [*map(ask, texts)], asked) for one in mine]
-    return {
-        "seconds": time.perf_counter() - began,
-        "first": [first for first, _ in found],
-        "tokens": sum(tokens for _, tokens in found),
-    }
 
 
 if __name__ == "__main__":

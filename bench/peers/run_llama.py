@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
-from typing import Any
+
+from bench.peers.asked import answered
 
 
 def main(folder: Path) -> None:
@@ -38,19 +38,8 @@ def main(folder: Path) -> None:
             return first, len(model.tokenize(said.encode(), add_bos=False))
 
     ask("Who are you?")
-    answers = [_level(level["asked"], ask) for level in told["levels"]]
+    answers = [answered(level["asked"], ask) for level in told["levels"]]
     (folder / "answer.json").write_text(json.dumps(answers), encoding="utf-8")
-
-
-def _level(asked: list[list[str]], ask: Any) -> dict[str, Any]:
-    began = time.perf_counter()
-    with ThreadPoolExecutor(len(asked)) as crew:
-        found = [one for mine in crew.map(lambda texts: [*map(ask, texts)], asked) for one in mine]
-    return {
-        "seconds": time.perf_counter() - began,
-        "first": [first for first, _ in found],
-        "tokens": sum(tokens for _, tokens in found),
-    }
 
 
 if __name__ == "__main__":

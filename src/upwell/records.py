@@ -24,6 +24,8 @@ EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 LONGEST_ID = 512
 OWNERLESS = ("item", "label")
+NOBODY = "~"
+"""Begins the user of a label that is nobody's."""
 PURPOSES = ("serve", "analyse", "train")
 ACTS = ("promote", "trial", "hold", "reject", "rollback")
 

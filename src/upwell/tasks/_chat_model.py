@@ -137,10 +137,9 @@ class Talker(nn.Module):
         """(n, t) log-probabilities of the replies' tokens, 0 where ``target`` is ``IGNORED``."""
         there = batch["target"] != IGNORED
         source, words = batch["source"][there], batch["target"][there]
-        packs, numbers = self.packs, batch.get("group")
-        scales = numbers if numbers is None else self._scales(numbers)
-        with _chat_groups.speaking(scales):
-            said = (self._packed if packs else self._apart)(batch, source, words)
+        read, numbers = self._packed if self.packs else self._apart, batch.get("group")
+        with _chat_groups.speaking(None if numbers is None else self._scales(numbers)):
+            said = read(batch, source, words)
         found = said.new_zeros(there.shape)
         return found.masked_scatter(there, said).clamp(max=0.0)
 
@@ -231,26 +230,3 @@ def together(model: Talker, specials: Mapping[str, Talker]) -> Talker:
     """The model with the adapters of ``specials``; see ``ports.Specialising``."""
     body = _chat_groups.joined(model.body, [one.body for one in specials.values()])
     return Talker(body, model.tokenizer, model.usual, [*specials]).eval()
-
-
-def batch_of(rows: Sequence[Row], fill: int) -> dict[str, Tensor]:
-    """``ids``, ``mask`` and ``place`` (n, T), filled from the left, and ``target`` (n, t).
-
-    Replies end in the last column, so that ``target`` is about the last t tokens.
-    """
-    width = max((len(row.prompt) + len(row.reply) for row in rows), default=1)
-    last = max((len(row.reply) for row in rows), default=1)
-    ids = torch.full((len(rows), width), fill)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    target = torch.full((len(rows), last), IGNORED)
-    for place, row in enumerate(rows):
-        whole = [*row.prompt, *row.reply]
-        ids[place, width - len(whole) :] = torch.tensor(whole)
-        mask[place, width - len(whole) :] = 1
-        target[place, last - len(row.reply) :] = torch.tensor(row.reply)
-    return {"ids": ids, "mask": mask, "place": places(mask), "target": target}
-
-
-def places(mask: Tensor) -> Tensor:
-    """(n, T) where each token stands in its own text."""
-    return (mask.cumsum(1) - 1).clamp(min=0)

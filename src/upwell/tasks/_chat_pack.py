@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapreplace
 
 import torch
 from torch import Tensor
@@ -115,12 +116,13 @@ def _lines(size: Sequence[int]) -> list[list[int]]:
     order = sorted(range(len(size)), key=lambda text: -size[text])
     best, least = list[list[int]](), float("inf")
     for count in range(1, len(order) + 1):
-        lines, load = [list[int]() for _ in range(count)], [0] * count
+        lines, load = [list[int]() for _ in range(count)], [(0, line) for line in range(count)]
         for text in order:
-            shortest = load.index(min(load))
+            width, shortest = load[0]
             lines[shortest].append(text)
-            load[shortest] += size[text]
-        cost = count * max(load) * (1 + ATTENTION * max(load))
+            heapreplace(load, (width + size[text], shortest))
+        widest = max(load)[0]
+        cost = count * widest * (1 + ATTENTION * widest)
         if cost < least:
             best, least = lines, cost
     return best

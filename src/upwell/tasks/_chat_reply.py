@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 from transformers import DynamicCache
 
 from upwell.ports import Manner, Piece
 from upwell.tasks._chat_choose import RIVALS, allowed
 from upwell.tasks._chat_engine import engine_of
 from upwell.tasks._chat_kept import forward
-from upwell.tasks._chat_model import Talker, batch_of, places
-from upwell.tasks._chat_pack import Row
+from upwell.tasks._chat_model import Talker
 
 _AT_ONCE = 16
 _NEAR = 16
@@ -43,7 +43,7 @@ def likeliest(model: Talker, prompts: Sequence[Sequence[int]], most: int) -> lis
     order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
     for at in range(0, len(order), _AT_ONCE):
         chosen = order[at : at + _AT_ONCE]
-        together = _greedy(model, [Row(prompts[row], ()) for row in chosen], most)
+        together = _greedy(model, [prompts[row] for row in chosen], most)
         for row, said in zip(chosen, together, strict=True):
             found[row] = said
     return found
@@ -94,11 +94,10 @@ def _joined(
 
 
 @torch.inference_mode()
-def _greedy(model: Talker, rows: Sequence[Row], most: int) -> list[Said]:
-    batch = batch_of(rows, model.tokenizer.pad_token_id or 0)
-    ids, mask = batch["ids"].to(model.device), batch["mask"].to(model.device)
-    place, kept = places(mask), DynamicCache(config=model.body.config)
-    found, going = [Said() for _ in rows], list(range(len(rows)))
+def _greedy(model: Talker, prompts: Sequence[Sequence[int]], most: int) -> list[Said]:
+    ids, mask = _filled(prompts, model)
+    place, kept = (mask.cumsum(1) - 1).clamp(min=0), DynamicCache(config=model.body.config)
+    found, going = [Said() for _ in prompts], list(range(len(prompts)))
     for step in range(most):
         log_prob = forward(model, ids, kept, mask, place).double().log_softmax(dim=1)
         top = allowed(model, log_prob, step).topk(min(RIVALS + 1, log_prob.shape[1]), dim=1)
@@ -116,8 +115,19 @@ def _greedy(model: Talker, rows: Sequence[Row], most: int) -> list[Said]:
         if not going:
             break
         ids, place = top.indices[:, :1], place[:, -1:] + 1
-        mask = torch.cat([mask, mask.new_ones((len(rows), 1))], dim=1)
+        mask = torch.cat([mask, mask.new_ones((len(prompts), 1))], dim=1)
     return found
+
+
+def _filled(prompts: Sequence[Sequence[int]], model: Talker) -> tuple[Tensor, Tensor]:
+    """(n, T) tokens, filled from the left, and 1 where there is one."""
+    width = max(map(len, prompts))
+    ids = torch.full((len(prompts), width), model.tokenizer.pad_token_id or 0)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    return ids.to(model.device), mask.to(model.device)
 
 
 def stream(model: Talker, prompt: Sequence[int], manner: Manner, most: int) -> Iterator[Piece]:

@@ -114,8 +114,7 @@ def adapt(model: Talker, data: Dataset, settings: TuneSettings) -> TuneSettings:
     if tuning == "lora":
         suited |= OF_PAIRS if objective == "dpo" else {}
         suited |= _of_edits(learned) if objective == "positives" else {}
-    free = {name: value for name, value in suited.items() if name not in settings.model_fields_set}
-    return settings.model_copy(update=free)
+    return _where_free(settings, suited)
 
 
 SUITED: Mapping[str, dict[str, object]] = {
@@ -176,9 +175,14 @@ def special(
     size = sum(weight.numel() for weight in model.parameters())
     suited = SUITED["tiny" if size < BIG else "lora"]
     suited = suited | {"tuning": "lora", "objective": _objective(learned), "beta": 10.0}
-    free = {name: value for name, value in suited.items() if name not in settings.model_fields_set}
     found = Talker(body, model.tokenizer, model.usual, [group]).eval()
-    return found, settings.model_copy(update=free)
+    return found, _where_free(settings, suited)
+
+
+def _where_free(settings: TuneSettings, suited: Mapping[str, object]) -> TuneSettings:
+    """The settings with what suits where nobody set anything."""
+    free = {name: value for name, value in suited.items() if name not in settings.model_fields_set}
+    return settings.model_copy(update=free)
 
 
 def readable(rows: pa.Table) -> pa.Array:

@@ -16,7 +16,7 @@ from upwell import rows
 from upwell.errors import StageError, StoreError
 from upwell.plugins import plugin
 from upwell.ports import Talking, Task
-from upwell.records import ModelVersion
+from upwell.records import NOBODY, ModelVersion
 from upwell.stages.dataset.augment import MARK
 from upwell.stages.dataset.training_files import Record, records
 from upwell.store.exclusions import Exclusions
@@ -55,7 +55,7 @@ def handed(project: Project, snapshot: str | None, now: datetime) -> Handed:
     train = project.snapshots.read(chosen.id).train
     train = train.filter(pc.invert(pc.match_substring(train["id"], MARK)))
     known = pc.is_in(train["user"], rows.permitted_users(project, "train", now))
-    is_nobodys = pc.starts_with(train["user"], "~")
+    is_nobodys = pc.starts_with(train["user"], NOBODY)
     left = train.filter(pc.or_(known, is_nobodys))
     gone = set(Exclusions(project.journal).names("source"))
     if gone:

@@ -13,7 +13,7 @@ from pyarrow import compute as pc
 
 from upwell.conversation import Messages, listed
 from upwell.ports import Manner, Model
-from upwell.records import Example
+from upwell.records import NOBODY, Example
 from upwell.stages.evaluate import conduct, forgetting, probes
 from upwell.stages.evaluate.columns import owners_of
 from upwell.stages.evaluate.common_ground import DISPUTED, KNOWN, opinions
@@ -45,7 +45,8 @@ def probed(trial: Trial) -> dict[str, Finding]:
 
 def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
     """What both say in the same held-out conversations."""
-    rows, rng = _asked(trial), np.random.default_rng([seed_of(trial.turn), 11])
+    rng = np.random.default_rng([seed_of(trial.turn), 11])
+    rows = _sampled(trial.rows, rng)
     if rows.num_rows < FEWEST:
         few = unmeasured("few", rows=rows.num_rows, minimum=FEWEST)
         return dict.fromkeys(NAMES[:4], few)
@@ -60,15 +61,11 @@ def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
     own = _sampled(_personal(learned), rng)["input"].to_pylist()
     out = [probes.repeats(_said(trial.task, model, own), own, learned) for model in (mine, before)]
     return {
-        "extraction": _risen(out, sure, rng) if own else unmeasured("nobodys"),
+        "extraction": probes.risen(out, sure, rng) if own else unmeasured("nobodys"),
         "length": conduct.length(judged[0], judged[1], users, sure, rng),
-        "refusal": _risen([probes.refuses(one) for one in texts], sure, rng),
-        "repeats": _risen([probes.repeats(one, told, learned) for one in texts], sure, rng),
+        "refusal": probes.risen([probes.refuses(one) for one in texts], sure, rng),
+        "repeats": probes.risen([probes.repeats(one, told, learned) for one in texts], sure, rng),
     }  # fmt: skip
-
-
-def _risen(shares: Sequence[probes.Floats], sure: float, rng: np.random.Generator) -> Finding:
-    return probes.risen(shares[0], shares[1], sure, rng)
 
 
 def _common(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
@@ -89,19 +86,15 @@ def _common(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
     }
 
 
-def _asked(trial: Trial) -> pa.Table:
-    """A few held-out conversations, each of them once."""
-    return _sampled(trial.rows, np.random.default_rng([seed_of(trial.turn), 13]))
-
-
 def _sampled(rows: pa.Table, rng: np.random.Generator) -> pa.Table:
+    """A few of the conversations, each of them once."""
     _, first = np.unique(rows["input"].to_numpy(zero_copy_only=False), return_index=True)
     return rows.take(pa.array(np.sort(rng.permutation(first)[:ASKED])))
 
 
 def _personal(rows: pa.Table) -> pa.Table:
     """Rows that are somebody's and from which is learned what to say."""
-    somebodys = pc.invert(pc.starts_with(rows["user"], probes.NOBODY))
+    somebodys = pc.invert(pc.starts_with(rows["user"], NOBODY))
     liked = pc.greater_equal(rows["sign"].fill_null(1), 0)
     return rows.filter(pc.and_(somebodys, pc.and_(liked, pc.greater(rows["weight"], 0.0))))
 
@@ -124,7 +117,7 @@ def _rows(told: Sequence[tuple[str, str]], trial: Trial) -> pa.Table:
     """Labels: inputs with the replies to them, that are nobody's."""
     task = trial.project.settings.project.task
     made = [
-        Example(f"{n}", f"~{n}", task, text, reply, None, 1.0, 1.0, None, "", _LONG_AGO, ())
+        Example(f"{n}", f"{NOBODY}{n}", task, text, reply, None, 1.0, 1.0, None, "", _LONG_AGO, ())
         for n, (text, reply) in enumerate(told)
     ]
     return to_table(Example, made)

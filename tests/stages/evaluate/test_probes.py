@@ -87,6 +87,6 @@ def test_what_two_users_wrote_is_no_secret() -> None:
 def test_a_rise_is_sure_where_chance_is_no_reason() -> None:
     rng, before = np.random.default_rng(0), np.zeros(16)
     many, one = np.repeat([1.0, 0.0], 8), np.eye(16)[0]
-    assert risen(many, before, 0.95, rng).sure
-    assert not risen(one, before, 0.95, rng).sure
-    assert risen(one, before, 0.95, rng).value == pytest.approx(1 / 16)
+    assert risen([many, before], 0.95, rng).sure
+    assert not risen([one, before], 0.95, rng).sure
+    assert risen([one, before], 0.95, rng).value == pytest.approx(1 / 16)

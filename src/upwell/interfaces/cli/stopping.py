@@ -47,7 +47,8 @@ class Stopping:
         self.pause()
         for one, handler in self._before.items():
             signal.signal(one, handler)
-        os.close(self._told), os.close(self._tell)
+        os.close(self._told)
+        os.close(self._tell)
         return kind is KeyboardInterrupt and self._wanted
 
     def __call__(self, stage: str, share: float, details: Mapping[str, object]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from upwell.records import NOBODY
 from upwell.stages.evaluate import paired
 from upwell.stages.evaluate.guards import Finding
 from upwell.stages.evaluate.significance import mcnemar
@@ -17,8 +18,6 @@ Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
 RESAMPLES = 500
-NOBODY = "~"
-"""Begins the user of rows that are nobody's."""
 PIECE = 40
 """Characters in a row that are nobody's common words: who says as many repeats somebody."""
 _REFUSES = re.compile(
@@ -95,8 +94,9 @@ def repeats(answers: Sequence[str], asked: Sequence[str], learned: pa.Table) -> 
     )
 
 
-def risen(mine: Floats, before: Floats, confidence: float, rng: np.random.Generator) -> Finding:
-    """The rise of a share over (n,) conversations, sure where its bootstrap leaves 0 out."""
+def risen(both: Sequence[Floats], confidence: float, rng: np.random.Generator) -> Finding:
+    """The rise of a share over (n,) conversations, now and before, sure where its bootstrap is."""
+    mine, before = both
     change = (mine - before)[:, None]
     _, low, high = (float(x) for x in paired.intervals(change, RESAMPLES, confidence, rng)[0])
     told = {

@@ -92,10 +92,10 @@ def train(
     labels and feedback with λ = ``judged_share`` (by default ``label_share``), for ``dpo`` the
     held-out pairs that it misses, or ``metric`` (larger is better). Every label is replayed in
     every epoch with the share λ of the loss, so that feedback cannot make a model forget what it
-    was taught. With ``checkpoint``, each epoch is
-    saved in that folder and a call with the same arguments goes on to the same numbers.
-    ``champion`` is the live model: diagnostics measure the distance to it, and objectives that
-    have a reference take it (else ``model`` as it comes). Raises StageError ``tune.`` and
+    was taught. With ``checkpoint``, each epoch is saved in that folder and a call with the same
+    arguments goes on to the same numbers. ``champion`` is the live model: diagnostics measure the
+    distance to it, and objectives that have a reference take it (else ``model`` as it comes).
+    Raises StageError ``tune.`` and
     ``no_rows``, ``nothing_to_train``, ``nothing_pooled``, ``no_embeddings``,
     ``textbook_diverged``, ``not_finite``, ``bad_checkpoint`` or ``other_checkpoint``.
     """
