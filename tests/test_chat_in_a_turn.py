@@ -56,7 +56,13 @@ def test_asking_again_and_stars_are_learned_from_and_not_judged_by(tmp_path: Pat
         else:
             shown = upwell.predict_many([text], [user], now=at)["prediction"][0].as_py()
             events.append({"id": f"s{number}", "user": user, "at": at + timedelta(minutes=1),
-                           "kind": "rating", "value": 4.0, "prediction": shown})  # fmt: skip
+                           "kind": "rating", "value": 3.9, "prediction": shown})  # fmt: skip
+    upwell.consent(["mild"], PURPOSES, since=NOW)
+    events += [
+        {"id": f"m{n}", "user": "mild", "at": NOW + timedelta(days=1, minutes=n), "kind": "rating",
+         "value": 5.0, "payload": {"input": f"what is {n}?", "target": "ten euros"}}
+        for n in range(60)
+    ]  # fmt: skip
     later = NOW + timedelta(days=3)
     upwell.capture(events, now=later)
     loop.turn(upwell.project, now=later)
@@ -73,6 +79,9 @@ def test_asking_again_and_stars_are_learned_from_and_not_judged_by(tmp_path: Pat
     assert all(not kind.startswith("rege") for kind, _, _ in said["test"])
     explained = {one.kind for user in USERS for one in fates_of(upwell.project, user)[1]}
     assert explained == {"rating", "regenerate"}
+    # Whoever gives five stars to all says nothing by them, and is told so.
+    told_why = {doubt.code for one in fates_of(upwell.project, "mild")[1] for doubt in one.doubts}
+    assert told_why == {"clean.neutral"}
 
 
 def test_a_conversation_is_learned_judged_and_corrected(tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
 """The nouns of Upwell, each a frozen record that is valid from birth.
 
 One row is a record; many rows are an Arrow table with the schema that ``tables.py`` derives
-from it. Times are timezone-aware UTC. Ids and times enter as arguments and are made at the
-edge. A user or an item is any text up to ``LONGEST_ID`` characters; sources, kinds, tasks and
-purposes are names that match ``NAME``.
+from it. Times are timezone-aware UTC. Ids and times enter as arguments, made at the edge. Users
+and items are any text up to ``LONGEST_ID`` characters; other names match ``NAME``.
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 LONGEST_ID = 512
 OWNERLESS = ("item", "label")
-NOBODY = "~"
-"""Begins the user of a label that is nobody's."""
+NOBODY = "~"  # begins the user of a label that is nobody's
 PURPOSES = ("serve", "analyse", "train")
 ACTS = ("promote", "trial", "hold", "reject", "rollback")
 
