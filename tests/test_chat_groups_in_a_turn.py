@@ -35,7 +35,7 @@ def upwell(tmp_path_factory: pytest.TempPathFactory) -> Upwell:
     """A project after one turn."""
     tables: dict[str, dict[str, object]] = {
         "project": {"task": "chat"}, "behaviour": {"group": "market"},
-        "tune": {"base": "", "epochs": 12, "group_adapters": True, "group_rows": 20},
+        "tune": {"base": "", "epochs": 12, "group_adapters": True, "group_rows": 8},
         "gate": {"resamples": 100, "slice_minimum": 6},
         "split": {"validation_share": 0.3, "test_share": 0.2},
     }  # fmt: skip
@@ -81,6 +81,7 @@ def test_adapters_are_kept_where_they_pay(upwell: Upwell) -> None:
         "market=de": "kept", "market=fr": "kept", "market=es": "refused", "market=it": "few",
     }  # fmt: skip
     assert all(told[f"market={market}"]["low"] > 0.05 for market in ("de", "fr"))
+    assert told["market=it"]["rows"] >= 8 > told["market=it"]["users"], "few people, not few rows"
     version = upwell.project.ledger.champion("chat")
     assert version is not None
     folder = upwell.project.models.verified(version.path, version.digest)

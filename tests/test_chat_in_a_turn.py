@@ -7,13 +7,17 @@ from itertools import product
 from pathlib import Path
 from typing import cast
 
+import pyarrow as pa
+import pytest
+
 from upwell import loop
 from upwell.interfaces.fates import fates_of
 from upwell.records import PURPOSES
 from upwell.service import Upwell
+from upwell.stages.evaluate import probes
 from upwell.stages.evaluate.common_ground import DISPUTED, KNOWN
 from upwell.store.project import create_project, open_project
-from upwell.tables import canonical_json
+from upwell.tables import Dataset, canonical_json
 from upwell.wiring import probing
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -44,6 +48,13 @@ def taught(folder: Path, tune: dict[str, object]) -> Upwell:
     return upwell
 
 
+def dataset(upwell: Upwell) -> Dataset:
+    """What the last turn learned from and judged by."""
+    turn = upwell.project.ledger.turns("chat")[-1]
+    made = upwell.project.ledger.stage_result(turn.id, "dataset")
+    return upwell.project.snapshots.read(str((made or {})["snapshot"]))
+
+
 def test_asking_again_and_stars_are_learned_from_and_not_judged_by(tmp_path: Path) -> None:
     upwell = taught(tmp_path, {"base": "", "epochs": 2})
     told = [canonical_json([{"role": "user", "content": text}]) for text, _ in asked()]
@@ -66,9 +77,7 @@ def test_asking_again_and_stars_are_learned_from_and_not_judged_by(tmp_path: Pat
     later = NOW + timedelta(days=3)
     upwell.capture(events, now=later)
     loop.turn(upwell.project, now=later)
-    turn = upwell.project.ledger.turns("chat")[-1]
-    made = upwell.project.ledger.stage_result(turn.id, "dataset")
-    data = upwell.project.snapshots.read(str((made or {})["snapshot"]))
+    data = dataset(upwell)
     said = {
         name: {(row["id"].rpartition("/")[2][:4], row["sign"], row["weight"])
                for row in getattr(data, name).to_pylist() if row["sign"]}
@@ -84,7 +93,16 @@ def test_asking_again_and_stars_are_learned_from_and_not_judged_by(tmp_path: Pat
     assert told_why == {"clean.neutral"}
 
 
-def test_a_conversation_is_learned_judged_and_corrected(tmp_path: Path) -> None:
+def test_a_conversation_is_learned_judged_and_corrected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probed, real = list[set[str]](), probes.repeats
+
+    def watching(said: list[str], told: list[str], rows: pa.Table) -> probes.Floats:
+        probed.append({*told})
+        return real(said, told, rows)
+
+    monkeypatch.setattr(probes, "repeats", watching)
     upwell = taught(tmp_path, {"base": "", "epochs": 30})
     later = NOW + timedelta(days=2)
     told = [canonical_json([{"role": "user", "content": f"{text} now"}]) for text, _ in asked()]
@@ -113,3 +131,11 @@ def test_a_conversation_is_learned_judged_and_corrected(tmp_path: Path) -> None:
     # Where replies are few and mostly the same, their length is no matter.
     assert {*probing.NAMES} - measured <= {"length"}
     assert len(upwell.project.ledger.versions("chat")) == 2
+    # What could come out is looked for where it was learned, other repeats in new conversations.
+    data = dataset(upwell)
+    learned = {row["input"] for row in data.train.to_pylist() if row["user"][0] != "~"}
+    judged = {*data.test["input"].to_pylist()}
+    assert [bool(one) for one in probed] == [True] * len(probed)
+    assert all(one <= learned for one in probed[:2])
+    assert all(one <= judged for one in probed[2:])
+    assert not learned & judged

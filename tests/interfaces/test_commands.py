@@ -30,6 +30,12 @@ def test_init_makes_a_project_that_opens(tmp_path: Path, capsys: Printed) -> Non
     assert open_project(tmp_path / "shop").settings.project.name == "shop"
 
 
+def test_init_says_what_to_do_first(tmp_path: Path, capsys: Printed) -> None:
+    for task, first in (("recommend", "import FILE"), ("tagging", "labels.csv"), ("chat", "serve")):
+        assert run(["init", str(tmp_path / task), "--task", task]) == 0
+        assert first in capsys.readouterr().out.replace("\n", " ")
+
+
 def test_init_never_overwrites(tmp_path: Path, capsys: Printed) -> None:
     answer(capsys, "init", str(tmp_path / "shop"))
     told = answer(capsys, "init", str(tmp_path / "shop"), code=2)

@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 import torch
 from tests.chatting import MODEL, said
+from transformers import DynamicCache
 
 from upwell.ports import Manner, Piece
 from upwell.tasks import _chat_engine, _chat_kept, chat
+from upwell.tasks._chat_choose import Chooser, choose
 from upwell.tasks._chat_engine import engine_of
+from upwell.tasks._chat_kept import Memory
 from upwell.tasks._chat_reply import Words
 
 ASKED = ["hi", "512: price please", "open?", "what is it that you sell " * 6, "a", "when? " * 3]
@@ -69,6 +72,32 @@ def test_together_is_alone(temperature: float) -> None:
             assert list(crew.map(asked, range(len(ASKED)))) == alone
 
 
+def test_rows_that_join_remember_each_its_own() -> None:
+    def memory(text: str) -> Memory:
+        ids = torch.tensor([MODEL.tokenizer(text)["input_ids"]])
+        place, cache = torch.arange(ids.shape[1])[None], DynamicCache()
+        _chat_kept.forward(MODEL, ids, cache, None, place)
+        return Memory(cache, ids.shape[1])
+
+    texts, tokens = ("ten euros", "at the river, nine to five"), (5, 7)
+    with torch.inference_mode():
+        alone = [memory(text).next(MODEL, [one]) for text, one in zip(texts, tokens, strict=True)]
+        assert not torch.allclose(alone[0], alone[1], atol=1e-3)
+        both, joins = map(memory, texts)
+        both.join(joins)
+        torch.testing.assert_close(both.next(MODEL, tokens), torch.cat(alone), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_marks_are_never_said(count: int) -> None:
+    logits = torch.zeros(2, len(MODEL.tokenizer))
+    logits[:, MODEL.marks], logits[:, 9] = 9.0, 1.0
+    both = [Chooser(Manner(temperature=0.0), torch.Generator(), count=count) for _ in range(2)]
+    said = choose(MODEL, logits.clone(), both)
+    assert not {one.last for one in both} & {*MODEL.marks}
+    assert said == pytest.approx([float(logits[0].log_softmax(dim=0)[both[0].last])] * 2, abs=1e-5)
+
+
 def test_replies_share_their_steps(widths: list[tuple[int, ...]]) -> None:
     streams = [talk(text, stop=()) for text in ASKED[:4]]
     for stream in streams:
@@ -78,6 +107,18 @@ def test_replies_share_their_steps(widths: list[tuple[int, ...]]) -> None:
     assert max(rows for rows, _ in widths) == 4
     steps = [rows for rows, read in widths if read == 1]
     assert len(steps) < sum(steps) / 2
+
+
+def test_a_first_token_waits_for_no_second(widths: list[tuple[int, ...]]) -> None:
+    others = talk("hi")
+    next(others)
+    engine = engine_of(MODEL)
+    for _ in range(2):
+        seat = engine.join([7, 8, 9], Manner(), 5)
+        engine.take(MODEL, seat)
+        assert widths[-1] == (1, 3)
+        engine.leave(seat)
+        list(others)
 
 
 def test_who_reads_slowly_keeps_nobody_waiting(widths: list[tuple[int, ...]]) -> None:

@@ -57,7 +57,7 @@ class Engine:
 
     def __init__(self) -> None:
         self._turn = Condition()
-        self._is_stepping = False
+        self._is_stepping = self._has_read = False
         self._waiting: deque[Seat] = deque()
         self._batches: list[_Batch] = []
         self._bytes = 0
@@ -114,9 +114,15 @@ class Engine:
 
     @torch.inference_mode()
     def _step(self, model: Talker) -> None:
-        """Read prompts for a while, then the next token of all; only one thread is in here."""
+        """Read prompts for a while or make the next token of all; only one thread is in here.
+
+        They take turns, so that whoever has just read its prompt gets its first token at once.
+        """
         self._tidy()
-        self._admit(model)
+        if not (self._has_read and self._batches) and self._admit(model):
+            self._has_read = True
+            return
+        self._has_read = False
         for batch in list(self._batches):
             try:
                 self._decode(model, batch)
@@ -126,7 +132,8 @@ class Engine:
                     raise
         self._tidy()
 
-    def _admit(self, model: Talker) -> None:
+    def _admit(self, model: Talker) -> bool:
+        """Read what waits and has room; whether there was any."""
         left = READ
         while self._waiting and left > 0 and self._has_room(self._waiting[0]):
             seat = self._waiting[0]
@@ -142,6 +149,7 @@ class Engine:
                 if seat.cache is not None and not seat.is_over:
                     self._seat(seat, seat.cache)
                 seat.cache = None
+        return left < READ
 
     def _has_room(self, seat: Seat) -> bool:
         seats = [one for batch in self._batches for one in batch.seats]

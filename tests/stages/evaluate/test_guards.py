@@ -54,6 +54,12 @@ def test_entries_are_json_and_in_the_order_of_the_settings() -> None:
     json.dumps(found, allow_nan=False)
 
 
+@pytest.mark.parametrize("name", ["repeats", "flattery", "leaked_rows", "forgetting"])
+def test_what_harms_users_holds_unless_it_is_told_otherwise(name: str) -> None:
+    assert GuardSettings().verdict(name) == "hold"
+    assert GuardSettings(hold=()).verdict(name) == "note"
+
+
 def test_rejecting_wins_over_holding_and_a_guard_must_be_known() -> None:
     both = GuardSettings(hold=("drift",), reject=("drift",))
     assert both.verdict("drift") == "reject"

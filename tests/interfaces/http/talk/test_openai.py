@@ -202,6 +202,17 @@ def test_many_at_once_are_answered_while_others_stream(
     assert len(waited(upwell, 12)) == 12
 
 
+def test_replies_wait_for_each_other_and_not_for_the_threads_that_rank(
+    upwell: Upwell, key: str
+) -> None:
+    with listening(upwell, threads=1, waiting=1) as url, client_of(url, key) as client:
+        streams = [streamed(client, "endless", max_tokens=4000) for _ in range(4)]
+        assert all(next(stream) for stream in streams)
+        for stream in streams:
+            stream.close()
+    waited(upwell, 4)
+
+
 def test_embeddings_come_as_numbers_and_as_base64(client: OpenAI) -> None:
     texts = ["the cat sleeps", "a kitten naps", "income tax"]
     if encoding.missing() is not None:
