@@ -27,8 +27,8 @@ from upwell.wiring.turns import seed_of
 NAMES = ("length", "refusal", "repeats", "extraction", "flattery", "forgetting_general")
 ASKED, FEWEST = 16, 8
 """Conversations that both versions are asked; with fewer, nothing is said of replies."""
-LONGEST = 96
-"""Tokens of a reply that is looked at."""
+LONGEST = 64
+"""Tokens of a reply that are looked at."""
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
