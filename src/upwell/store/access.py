@@ -30,7 +30,9 @@ CAPTURE = "capture"
 """What a route may ask for beside a scope: a key that writes, publishable or not."""
 RANDOM_BYTES = 40
 LONGEST_NAME = 64
-_KEY = re.compile(r"up-([a-z2-7]{12})-[A-Za-z0-9_-]{43}")
+BEGINNING = "up-"
+"""Of every key."""
+_KEY = re.compile(rf"{BEGINNING}([a-z2-7]{{12}})-[A-Za-z0-9_-]{{43}}")
 _OPENS = {CAPTURE: {PUBLISHABLE, WRITE}, WRITE: {WRITE}, READ: {READ}, ADMIN: set[str]()}
 _NOBODY = bytes(32)
 
@@ -149,7 +151,7 @@ def _text(random: bytes) -> str:
         raise ValueError(f"a key needs {RANDOM_BYTES} random bytes, not {len(random)}")
     public = base64.b32encode(random[:8]).decode().lower()[:12]
     secret = base64.urlsafe_b64encode(random[8:]).decode().rstrip("=")
-    return f"up-{public}-{secret}"
+    return f"{BEGINNING}{public}-{secret}"
 
 
 def _digest(text: str) -> bytes:

@@ -2,7 +2,8 @@
 
 Without a key only a request counts that comes from this machine, is addressed to it by a loopback
 name (a page elsewhere whose name was bent to 127.0.0.1 names itself in ``Host``), comes from no
-page of another site, and passed through no proxy.
+page of another site, and passed through no proxy. Clients that cannot do without a key may then
+show any that is not one of Upwell's: OpenAI's wants one, and often has OpenAI's.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from starlette.requests import Request
 
 from upwell.interfaces.http.errors import RequestError
 from upwell.settings import HttpSettings
-from upwell.store.access import Access, ApiKey
+from upwell.store.access import BEGINNING, Access, ApiKey
 
 OPEN = "open"
 """The need of a route that anybody may ask."""
@@ -55,9 +56,10 @@ class Gate:
         if need == OPEN:
             return Caller("")
         text = presented(request)
+        is_ours = text is not None and text.startswith(BEGINNING)
+        if not is_ours and self.settings.keys == "auto" and is_local(request):
+            return Caller("")
         if text is None:
-            if self.settings.keys == "auto" and is_local(request):
-                return Caller("")
             raise RequestError("http.no_key", 401, _CHALLENGE)
         key = await self._find(text)
         if key is None or not key.is_valid(self.clock()):

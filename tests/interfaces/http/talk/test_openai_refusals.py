@@ -161,7 +161,7 @@ def test_errors_have_one_shape_whatever_is_wrong(talk: TestClient, talker: Upwel
         (talk.post(CHAT, json={**GOOD, "model": "gpt-4o"}), 404, "model_not_found"),
         (talk.post(CHAT, json={**GOOD, "upwell::variant": "challenger"}), 404, "model_not_found"),
         (talk.get("/v1/models/none"), 404, "model_not_found"),
-        (talk.get("/v1/models", headers={"x-api-key": "wrong"}), 401, "invalid_api_key"),
+        (talk.get("/v1/models", headers={"x-api-key": "up-wrong"}), 401, "invalid_api_key"),
     ):  # fmt: skip
         assert (answer.status_code, error(answer)["code"]) == (status, code)
     chinese = talk.post(CHAT, json={**GOOD, "tools": 1}, headers={"accept-language": "zh"})
