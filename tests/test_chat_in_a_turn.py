@@ -93,16 +93,22 @@ def test_asking_again_and_stars_are_learned_from_and_not_judged_by(tmp_path: Pat
     assert told_why == {"clean.neutral"}
 
 
-def test_a_conversation_is_learned_judged_and_corrected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    probed, real = list[set[str]](), probes.repeats
+@pytest.fixture
+def probed(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """The conversations in which versions are watched for what users wrote, in order."""
+    found, real = list[set[str]](), probes.repeats
 
     def watching(said: list[str], told: list[str], rows: pa.Table) -> probes.Floats:
-        probed.append({*told})
+        found.append({*told})
         return real(said, told, rows)
 
     monkeypatch.setattr(probes, "repeats", watching)
+    return found
+
+
+def test_a_conversation_is_learned_judged_and_corrected(
+    tmp_path: Path, probed: list[set[str]]
+) -> None:
     upwell = taught(tmp_path, {"base": "", "epochs": 30})
     later = NOW + timedelta(days=2)
     told = [canonical_json([{"role": "user", "content": f"{text} now"}]) for text, _ in asked()]
@@ -131,8 +137,11 @@ def test_a_conversation_is_learned_judged_and_corrected(
     # Where replies are few and mostly the same, their length is no matter.
     assert {*probing.NAMES} - measured <= {"length"}
     assert len(upwell.project.ledger.versions("chat")) == 2
+    looked_where_it_was_learned(dataset(upwell), probed)
+
+
+def looked_where_it_was_learned(data: Dataset, probed: list[set[str]]) -> None:
     # What could come out is looked for where it was learned, other repeats in new conversations.
-    data = dataset(upwell)
     learned = {row["input"] for row in data.train.to_pylist() if row["user"][0] != "~"}
     judged = {*data.test["input"].to_pylist()}
     assert [bool(one) for one in probed] == [True] * len(probed)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from upwell.errors import StageError
 from upwell.plugins import plugin
 from upwell.records import BadRow, Consent, Event, Json, Prediction, Receipt
+from upwell.settings import ProjectSettings
 from upwell.stages.collect.intake import rows_to_table, sort_out
 from upwell.stages.serve import told
 from upwell.stages.serve.live import Asking, Live
@@ -109,9 +110,13 @@ class Upwell:
     def warm(self) -> bool:
         """Load what serves, so that the first answer is as fast as the next; whether there is one.
 
-        Whatever loading raises goes through.
+        A base that talks serves from now on, where nothing does yet. Whatever loading raises goes
+        through.
         """
         task, now = self.project.settings.project.task, datetime.now(UTC)
+        # To look at the task that every project has by default would bring torch for nothing.
+        if task != ProjectSettings().task and self.chats.upstream is None:
+            self.chats.adopt(now)
         champion = self.project.ledger.champion(task)
         if champion is not None:
             place(self.project, self._live, champion)

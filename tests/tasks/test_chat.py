@@ -16,7 +16,7 @@ from upwell.ports import Adaptable, Discerning, Judging, Manner, Talking
 from upwell.settings import TuneSettings
 from upwell.stages.tune.trainer import train
 from upwell.tables import Dataset, canonical_json
-from upwell.tasks import chat
+from upwell.tasks import _chat_suited, chat
 from upwell.tasks._chat_model import LONGEST
 from upwell.tasks._chat_pack import IGNORED
 from upwell.tasks._chat_rows import messages
@@ -152,17 +152,17 @@ def test_a_judged_row_is_marked_for_itself(taught: chat.Talker) -> None:
 def test_settings_follow_the_size_and_the_feedback() -> None:
     few = chat.adapt(chat.start("", DATA, 0), DATA, TuneSettings())
     assert (few.objective, few.tuning, few.beta) == ("positives", "full", 10.0)
-    signs = pa.array([1, -1] * chat.BOTH)
+    signs = pa.array([1, -1] * _chat_suited.BOTH)
     ids = [f"e{number}" for number in range(len(signs))]
     users = [f"u{number}" for number in range(len(signs))]
     table = pa.table({"id": ids, "user": users, "sign": signs, "weight": [1.0] * len(signs)})
     many = chat.adapt(MODEL, Dataset(table, table, table, table), TuneSettings())
     assert many.objective == "kto"
-    right = [f"{one}#correction" for one in ids[: chat.PAIRS]]
-    table = table.set_column(0, "id", pa.array([*right, *ids[chat.PAIRS :]]))
+    right = [f"{one}#correction" for one in ids[: _chat_suited.PAIRS]]
+    table = table.set_column(0, "id", pa.array([*right, *ids[_chat_suited.PAIRS :]]))
     own = chat.start("", DATA, 0)
     pairs = chat.adapt(own, Dataset(table, table, table, table), TuneSettings(tuning="lora"))
-    assert (pairs.objective, pairs.learning_rate) == ("dpo", chat.OF_PAIRS["learning_rate"])
+    assert (pairs.objective, pairs.learning_rate) == ("dpo", _chat_suited.OF_PAIRS["learning_rate"])
     chosen = TuneSettings(objective="apo_zero", tuning="head", learning_rate=0.1)
     told = chat.adapt(chat.start("", DATA, 0), DATA, chosen)
     assert (told.objective, told.tuning, told.learning_rate) == ("apo_zero", "head", 0.1)
@@ -200,7 +200,8 @@ def test_few_edits_of_few_users_are_imitated_in_as_many_steps_whatever_their_num
     found = chat.adapt(own, Dataset(table, table, table, table), TuneSettings(tuning="lora"))
     assert (found.objective, found.epochs) == (objective, epochs)
     edits_alone = objective == "positives" and edits >= likes
-    assert (found.batch_rows == chat.OF_EDITS["batch_rows"]) == edits_alone
+    assert (found.batch_rows == _chat_suited.OF_EDITS["batch_rows"]) == edits_alone
+    assert own.asked == found.asked == (_chat_suited.OF_EDITS["asked"] if edits_alone else 0.0)
 
 
 @pytest.mark.parametrize("objective", ["kto", "apo_zero", "dpo", "npo", "bounded"])

@@ -37,6 +37,22 @@ def test_packed_rows_have_the_probabilities_of_rows_read_alone(model: Talker) ->
         assert not found[number, len(row.reply) :].any()
 
 
+def test_what_was_asked_counts_while_a_model_learns_and_not_when_it_is_judged(
+    model: Talker,
+) -> None:
+    plain = chat.log_prob(model, model.batch(ROWS))
+    model.asked = 0.5
+    batch = model.batch(ROWS)
+    torch.testing.assert_close(chat.log_prob(model, batch), plain)
+    torch.testing.assert_close(chat.sums(model.train(), batch), chat.sums(model.eval(), batch))
+    added = (chat.log_prob(model.train(), batch) - plain).detach()
+    for row, more in zip(ROWS, added.tolist(), strict=True):
+        ids = torch.tensor([row.prompt])
+        said = model.body(input_ids=ids).logits[0, :-1].log_softmax(1)
+        mean = float(said.gather(1, ids[0, 1:, None]).mean().detach())
+        assert more == pytest.approx(0.5 * mean, abs=1e-5)
+
+
 def test_a_body_that_cannot_read_packed_rows_gets_a_line_for_each(
     model: Talker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,9 @@ class TuneSettings(Section):
     """Sharpness of the losses that stand on a reference model."""
     clip: Positive = 20.0
     """Largest importance weight of the losses that stand on propensities."""
+    asked: Annotated[float, Field(ge=0.0)] = 0.0
+    """What the words of a conversation count for beside the reply's, where ``positives`` teach a
+    model that talks: what users write stays as probable as it was."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     label_share: Literal["auto"] | Annotated[float, Field(ge=0.0, le=1.0)] = "auto"
     label_share_grid: tuple[float, ...] = ()

@@ -29,13 +29,14 @@ class Talker(nn.Module):
     ``usual`` is how many tokens a reply has at most where nobody says. ``ends`` are the tokens
     that end a reply, ``end`` the one that is learned; ``marks`` are other special tokens, which
     are never said. ``groups`` are those of users that have an adapter beside the body's layers;
-    they are numbered from 1, and 0 is who has none.
+    they are numbered from 1, and 0 is who has none. ``asked`` is what the words of a conversation
+    count for, beside those of the reply, while the model learns.
     """
 
     def __init__(self, body: Any, tokenizer: Any, usual: int, groups: Sequence[str] = ()) -> None:
         super().__init__()
         self.body, self.tokenizer, self.usual = body, tokenizer, usual
-        self.groups = tuple(groups)
+        self.groups, self.asked = tuple(groups), 0.0
         places = getattr(body.config, "max_position_embeddings", None) or 2048
         self.context = int(min(places, tokenizer.model_max_length))
         special = {
@@ -119,7 +120,7 @@ class Talker(nn.Module):
     def batch(self, rows: Sequence[Row]) -> dict[str, Tensor]:
         """The rows packed, as ``forward`` reads them."""
         fill = self.tokenizer.pad_token_id or 0
-        return packed(rows, fill, together=self.packs)
+        return packed(rows, fill, together=self.packs, asked=self.asked > 0)
 
     @property
     def packs(self) -> bool:
@@ -134,9 +135,16 @@ class Talker(nn.Module):
         return self._packs
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """(n, t) log-probabilities of the replies' tokens, 0 where ``target`` is ``IGNORED``."""
-        there = batch["target"] != IGNORED
-        source, words = batch["source"][there], batch["target"][there]
+        """(n, t) log-probabilities of the replies' tokens, 0 where ``target`` is ``IGNORED``.
+
+        While the model learns, those of what was asked stand behind them, where ``batch`` has it.
+        """
+        target, source = batch["target"], batch["source"]
+        if self.training and "asked" in batch:
+            target = torch.cat([target, batch["asked"]], dim=1)
+            source = torch.cat([source, batch["heard"]], dim=1)
+        there = target != IGNORED
+        source, words = source[there], target[there]
         read, numbers = self._packed if self.packs else self._apart, batch.get("group")
         with _chat_groups.speaking(None if numbers is None else self._scales(numbers)):
             said = read(batch, source, words)

@@ -28,14 +28,18 @@ class Row:
     group: int = 0
 
 
-def packed(rows: Sequence[Row], fill: int, *, together: bool) -> dict[str, Tensor]:
+def packed(
+    rows: Sequence[Row], fill: int, *, together: bool, asked: bool = False
+) -> dict[str, Tensor]:
     """What ``Talker`` reads: r lines of W places, and of n rows the t places of their replies.
 
     ``ids`` (r, W) tokens, ``place`` (r, W) where each stands in its own text, ``text`` (r, W) the
     conversation it belongs to, −1 for fill, ``reply`` (r, W) 0 in a conversation, else the reply's
     number; ``target`` (n, t) the replies' tokens, ``IGNORED`` behind them, and ``source`` (n, t)
     after which place of all lines each token comes. Where rows have groups, ``group`` (r, W) is
-    each place's. Without ``together`` each row has its own line.
+    each place's. With ``asked`` there are ``asked`` and ``heard`` (n, p), like ``target`` and
+    ``source``, of the conversations' tokens but their first. Without ``together`` each row has a
+    line of its own.
 
     >>> said = packed([Row([1, 2], [3, 4]), Row([1, 2], [5])], 0, together=True)
     >>> said["ids"].tolist(), said["place"].tolist(), said["source"].tolist()
@@ -54,8 +58,11 @@ def packed(rows: Sequence[Row], fill: int, *, together: bool) -> dict[str, Tenso
     found["text"] = torch.full((len(lines), width), -1)
     if any(row.group for row in rows):
         found["group"] = torch.zeros((len(lines), width), dtype=torch.long)
-    found["target"] = torch.full((len(rows), last), IGNORED)
-    found["source"] = torch.zeros((len(rows), last), dtype=torch.long)
+    longest = max((len(row.prompt) for row in rows), default=1)
+    scored = [("target", "source", last), *([("asked", "heard", longest)] if asked else [])]
+    for words, places, most in scored:
+        found[words] = torch.full((len(rows), most), IGNORED)
+        found[places] = torch.zeros((len(rows), most), dtype=torch.long)
     for number, line in enumerate(lines):
         at = 0
         for text in line:
@@ -85,6 +92,10 @@ def _written(
         found["source"][row, : len(reply)] = line * width + torch.cat(
             [first, torch.arange(start, end)]
         )
+        if "asked" in found:
+            heard = torch.arange(begun, begun + len(prompt) - 1)
+            found["asked"][row, : len(heard)] = torch.tensor(prompt[1:])
+            found["heard"][row, : len(heard)] = line * width + heard
     found["text"][line, begun:end] = text
     if rows[of[0]].group:
         found["group"][line, begun:end] = rows[of[0]].group

@@ -33,6 +33,7 @@ from upwell.tasks._chat_model import SHORTEST, Talker, groups, together
 from upwell.tasks._chat_pack import IGNORED
 from upwell.tasks._chat_reply import Said, likeliest, others, stream
 from upwell.tasks._chat_rows import can_be_read, checked, messages
+from upwell.tasks._chat_suited import BIG, of_group, suited, where_free
 from upwell.tasks._chat_toy import toy
 
 __all__ = [
@@ -43,13 +44,6 @@ __all__ = [
 
 BATCH_BY: Literal["row", "user"] = "row"
 ABOUT: Literal["item", "answer", "value"] = "answer"
-BIG = 20_000_000
-"""Weights from which low-rank adapters learn in place of all."""
-BOTH = 500
-"""Likes, and dislikes, from which on both are learned from, and not what was liked alone."""
-PAIRS, PEOPLE, ALONE = 30, 10, 200
-"""Corrections from which on both sides of a pair are held together: ``PAIRS`` of ``PEOPLE`` users,
-``ALONE`` of fewer."""
 FILE = "upwell.json"
 _USUAL = (32, 512)
 UNKNOWN = 128
@@ -82,14 +76,8 @@ def start(base: str, data: Dataset, seed: int) -> Talker:
 def adapt(model: Talker, data: Dataset, settings: TuneSettings) -> TuneSettings:
     """Choose what learns by the size of the model, and from what by the amount of feedback.
 
-    With ``BOTH`` likes and as many dislikes the objective is ``kto``, whose losses end where a
-    reply has become clearly less probable than it was. Before that it is ``positives``: what a
-    few dislikes push away is mostly good language. With ``PAIRS`` corrections of ``PEOPLE`` users,
-    or ``ALONE``, it is ``dpo``, which takes one pass at a higher rate: what it learns is the
-    difference of a pair. What fewer put right is imitated, in about ``LOOKS`` / 4 steps however
-    many they are: they mostly want one thing, which their edits show whole. ``head`` is the output
-    layer. Raises PluginError ``chat.objective`` for those that stand on the probability of a whole
-    reply.
+    See ``_chat_suited``; ``head`` is the output layer. Raises PluginError ``chat.objective`` for
+    those that stand on the probability of a whole reply.
     """
     if settings.objective in ("ips", "snips"):
         raise PluginError("chat.objective", objective=settings.objective)
@@ -107,61 +95,10 @@ def adapt(model: Talker, data: Dataset, settings: TuneSettings) -> TuneSettings:
         model.requires_grad_(False)
         model.body.get_output_embeddings().requires_grad_(True)
     _encoder.freeze(model, settings.freeze_layers)
-    suited = SUITED["tiny" if size < BIG and tuning != "lora" else tuning]
     learned = data.train.filter(pc.greater(data.train["weight"], 0.0))
-    objective = _objective(learned)
-    suited = suited | {"tuning": tuning, "objective": objective, "beta": 10.0}
-    if tuning == "lora":
-        suited |= OF_PAIRS if objective == "dpo" else {}
-        suited |= _of_edits(learned) if objective == "positives" else {}
-    return _where_free(settings, suited)
-
-
-SUITED: Mapping[str, dict[str, object]] = {
-    "tiny": {
-        "learning_rate": 3e-3, "epochs": 60, "patience": 10, "batch_rows": 16, "average": 0.9,
-    },
-    "lora": {
-        "learning_rate": 3e-4, "epochs": 3, "patience": 1, "batch_rows": 8, "average": 0.98,
-        "warmup": 0.1,
-    },
-    "full": {
-        "learning_rate": 2e-5, "epochs": 3, "patience": 1, "batch_rows": 8, "average": 0.98,
-        "warmup": 0.1,
-    },
-    "head": {
-        "learning_rate": 1e-4, "epochs": 3, "patience": 1, "batch_rows": 8, "average": 0.98,
-        "warmup": 0.1,
-    },
-}  # fmt: skip
-"""Settings that suit each way of tuning."""
-OF_PAIRS: Mapping[str, object] = {"learning_rate": 1e-3, "epochs": 1, "average": 0.0}
-OF_EDITS: Mapping[str, object] = {"batch_rows": 4, "patience": 2, "average": 0.0}
-LOOKS = 100
-"""Rows that are imitated in all epochs, about: what is forgotten grows with every step."""
-
-
-def _objective(learned: pa.Table) -> str:
-    users = _corrected(learned)["user"]
-    many = pc.count_distinct(users).as_py() >= PEOPLE
-    if len(users) >= (PAIRS if many else ALONE):
-        return "dpo"
-    told = learned["sign"]
-    likes = pc.sum(pc.greater(told, 0)).as_py() or 0
-    dislikes = pc.sum(pc.less(told, 0)).as_py() or 0
-    return "kto" if min(likes, dislikes) >= BOTH else "positives"
-
-
-def _of_edits(learned: pa.Table) -> dict[str, object]:
-    """``OF_EDITS`` and epochs, where half of what is imitated, or more, are users' edits."""
-    imitated = pc.sum(pc.greater_equal(learned["sign"].fill_null(1), 0)).as_py() or 0
-    if not 0 < imitated <= 2 * _corrected(learned).num_rows:
-        return {}
-    return {**OF_EDITS, "epochs": min(max(round(LOOKS / imitated), 1), 5)}
-
-
-def _corrected(learned: pa.Table) -> pa.Table:
-    return learned.filter(pc.ends_with(learned["id"], "#correction"))
+    chosen = where_free(settings, suited(size, tuning, learned))
+    model.asked = chosen.asked if chosen.objective == "positives" else 0.0
+    return chosen
 
 
 def special(
@@ -173,16 +110,9 @@ def special(
         body = _chat_groups.beside(model.body, settings.rank)
     learned = data.train.filter(pc.greater(data.train["weight"], 0.0))
     size = sum(weight.numel() for weight in model.parameters())
-    suited = SUITED["tiny" if size < BIG else "lora"]
-    suited = suited | {"tuning": "lora", "objective": _objective(learned), "beta": 10.0}
-    found = Talker(body, model.tokenizer, model.usual, [group]).eval()
-    return found, _where_free(settings, suited)
-
-
-def _where_free(settings: TuneSettings, suited: Mapping[str, object]) -> TuneSettings:
-    """The settings with what suits where nobody set anything."""
-    free = {name: value for name, value in suited.items() if name not in settings.model_fields_set}
-    return settings.model_copy(update=free)
+    found = of_group(size, learned)
+    made = Talker(body, model.tokenizer, model.usual, [group]).eval()
+    return made, where_free(settings, found)
 
 
 def readable(rows: pa.Table) -> pa.Array:
@@ -230,14 +160,26 @@ def collate(model: Talker, rows: pa.Table) -> dict[str, Tensor]:
 
 
 def log_prob(model: Talker, batch: Mapping[str, Tensor]) -> Tensor:
-    """(n,) mean log-probability of the reply's tokens, its end included; ≤ 0."""
-    length = (batch["target"] != IGNORED).sum(dim=1).clamp(min=1)
-    return sums(model, batch) / length
+    """(n,) mean log-probability of the reply's tokens, its end included; ≤ 0.
+
+    While a model learns whose ``asked`` is not 0, that share of the mean of the conversation's
+    tokens is added ("prompt loss weight", Huerta-Enochian and Ko 2024, arXiv:2401.13586): who only
+    learns to reply forgets how people write.
+    """
+    found, size = model(batch), batch["target"].shape[1]
+    mean = _mean(found[:, :size], batch["target"])
+    if found.shape[1] > size:
+        mean = mean + model.asked * _mean(found[:, size:], batch["asked"])
+    return mean
+
+
+def _mean(said: Tensor, target: Tensor) -> Tensor:
+    return said.sum(dim=1) / (target != IGNORED).sum(dim=1).clamp(min=1)
 
 
 def sums(model: Talker, batch: Mapping[str, Tensor]) -> Tensor:
     """(n,) log-probability of the whole reply: the sum of its tokens'; ≤ 0."""
-    found: Tensor = model(batch).sum(dim=1)
+    found: Tensor = model(batch)[:, : batch["target"].shape[1]].sum(dim=1)
     return found
 
 

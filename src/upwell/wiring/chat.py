@@ -153,7 +153,7 @@ class Chats:
             raise StageError("serve.too_long", size=size, longest=LONGEST)
         if self.upstream is not None and not spoken.variant and not self.voices.knows(spoken.model):
             return self._upstream(self.upstream, spoken, id, at)
-        self._adopt(at)
+        self.adopt(at)
         who = spoken.user if spoken.personalize else ""
         voice = self.voices.of(spoken.model, spoken.variant, who, at)
         try:
@@ -173,8 +173,11 @@ class Chats:
         manner = replace(spoken.manner, group=group) if group else spoken.manner
         return group, _begun(task.talk(voice.model, spoken.messages, manner))
 
-    def _adopt(self, at: datetime) -> None:
-        """Let the base speak where nothing serves yet: whoever starts has nothing to learn from."""
+    def adopt(self, at: datetime) -> None:
+        """Let the base speak where nothing serves yet: whoever starts has nothing to learn from.
+
+        Raises PluginError where it cannot be loaded.
+        """
         task = self._project.settings.project.task
         with self._adopting:
             if champion_of(self._project.journal, task) is None:

@@ -232,6 +232,19 @@ def test_embeddings_come_as_numbers_and_as_base64(client: OpenAI) -> None:
     assert caught.value.param == "dimensions"
 
 
+def test_a_base_that_talks_is_there_before_it_is_asked(tmp_path: Path) -> None:
+    chat = plugin("tasks", "chat")
+    chat.save(chat.start("", chat.toy(0), 0), tmp_path / "tiny")
+    chosen = {"project": CHAT, "tune": {"base": str(tmp_path / "tiny")}}
+    upwell = Upwell(open_project(create_project(tmp_path / "shop", "shop", chosen, bytes(32))))
+    with listening(upwell) as url, httpx2.Client(trust_env=False) as http:
+        until = time.monotonic() + 20
+        while not upwell.project.ledger.versions("chat") and time.monotonic() < until:
+            time.sleep(0.05)
+        names = {one["id"] for one in http.get(f"{url}/v1/models").json()["data"]}
+    assert {"shop", "shop@champion", wiring.BASE} <= names
+
+
 def test_the_task_chat_talks_over_http(tmp_path: Path) -> None:
     """A model with random weights says nothing of sense, but says it as every other does."""
     chat = plugin("tasks", "chat")
