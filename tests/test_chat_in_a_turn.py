@@ -126,7 +126,9 @@ def test_a_conversation_is_learned_judged_and_corrected(
     result = loop.turn(upwell.project, now=later + timedelta(days=1))
     assert result is not None
     report = upwell.project.ledger.reports("chat")[-1]
-    assert {metric.name for metric in report.metrics} >= {"preference", "liked", "avoided"}
+    assert {metric.name for metric in report.metrics} >= {
+        "preference", "liked", "avoided", "labelled",
+    }  # fmt: skip
     assert report.guards["metric"] == "preference"
     assert report.ope["refused"] == "ope.refused.replies"
     watched = cast("dict[str, dict[str, object]]", report.guards["watched"])

@@ -44,6 +44,15 @@ def test_both_sides_count_half_however_many_rows_they_have() -> None:
     assert moved["avoided"] == pytest.approx(found["avoided"] + 0.1)
 
 
+def test_labels_tell_their_perplexity_over_those_who_gave_them() -> None:
+    rows = told([None, None, 1, -1, None], ["a", "a", "b", "c", "d"])
+    found = over_users(rows, np.array([0.5, 0.25, 0.9, 0.9, 0.1]))
+    whose = [(np.log(0.5) + np.log(0.25)) / 2, np.log(0.1)]
+    assert found["labelled"] == pytest.approx(np.mean(whose))
+    assert np.isfinite(over_users(rows, np.zeros(5))["labelled"])
+    assert "labelled" not in over_users(told([1, -1]), np.array([0.5, 0.5]))
+
+
 def test_a_model_that_prefers_what_users_like_gains() -> None:
     rows = told([1, -1] * FEWEST)
     said = np.full(2 * FEWEST, 0.4)

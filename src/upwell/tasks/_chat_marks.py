@@ -28,6 +28,9 @@ METRIC = "preference"
 FEWEST = 10
 """Users who dislike something, from which on their side counts: few would decide half of it."""
 
+LEAST = 1e-9
+"""What nothing is less probable than, where a mark is a logarithm."""
+
 
 def marks(rows: pa.Table, said: Floats) -> pa.Table:
     """Columns ``preference``, ``liked`` and ``avoided`` (n,) of how far each reply is said, p.
@@ -35,7 +38,8 @@ def marks(rows: pa.Table, said: Floats) -> pa.Table:
     Means over users of the user's own mean: ``liked`` is that of p where users liked a reply (or
     it is a label), ``avoided`` that of 1 − p where they disliked it, 0 where too few did, and
     ``preference`` that of both, each counting half; all with what is preferred of two in the place
-    of p and 1 − p where a user did both.
+    of p and 1 − p where a user did both. With labels among the rows ``labelled`` is their mean
+    log p, in nats a token: e to the −``labelled`` is their perplexity.
 
     >>> rows = pa.table({"user": ["a", "b", "c"], "sign": [1, None, 1], "input": ["?"] * 3})
     >>> marks(rows, np.array([0.9, 0.6, 0.3]))["preference"].to_pylist()
@@ -59,6 +63,10 @@ def marks(rows: pa.Table, said: Floats) -> pa.Table:
     # Of dislikes alone nobody could tell a better model from one that has unlearned to speak.
     preference = both if counts[False] else np.full_like(both, 0.5)
     columns = {METRIC: preference, "liked": liked, "avoided": avoided}
+    labels = np.asarray(rows["sign"].is_null())
+    if labels.any():
+        nats = np.log(np.maximum(said, LEAST)) * (users / share[labels].sum())
+        columns["labelled"] = np.where(labels, nats, 0.0)
     return pa.table({name: pa.array(column, pa.float64()) for name, column in columns.items()})
 
 
