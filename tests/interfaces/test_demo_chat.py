@@ -14,7 +14,7 @@ from upwell.interfaces.cli.main import run
 from upwell.interfaces.demo_chat import LONGEST, run_chat_demo
 from upwell.interfaces.demo_chat import PAIRS as MOST
 from upwell.loop import quiet
-from upwell.store.project import create_project
+from upwell.store.project import create_project, open_project
 from upwell.tasks import chat
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -75,3 +75,7 @@ def test_the_command_shows_both_answers(
     assert told["act"] in ("promote", "hold", "reject")
     assert {"asked", "before", "after"} == set(told["said"][0])
     assert (folder / "report").is_dir()
+    assert run(["demo", "chat", "--folder", str(folder), "--data", str(data)]) == 0
+    serves = open_project(folder).ledger.champion("chat")
+    assert serves is not None
+    assert f"export --model {serves.id} " in capsys.readouterr().out.replace("\n", " ")

@@ -24,14 +24,14 @@ from upwell.service import Upwell
 from upwell.settings import FILE
 from upwell.store.project import Project, create_project, open_project
 from upwell.store.template import Chosen
-from upwell.tables import canonical_json
+from upwell.wiring.probing import replies
 
 Say = Callable[[str, float, Mapping[str, object]], None]
 
 NAME = "chat-demo"
-LONGEST, PAIRS = 500, 3
+LONGEST, PAIRS = 500, 6
 """Characters of a question with its longer answer, and pairs of answers to one question, the
-shortest: what two cores learn from in two minutes. More people say more than more pairs of each."""
+shortest: what two cores learn from and are judged by in less than five minutes."""
 ASKED = (
     "Give three tips for staying healthy.",
     "Write a short thank-you note to a colleague who covered my shift.",
@@ -42,7 +42,7 @@ ASKED = (
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the base, and the version that learned, answer to the same question."""
+    """How the base, and the version that learned, begin to answer the same question."""
 
     asked: str
     before: str
@@ -103,7 +103,7 @@ def _project(folder: Path, seed: int) -> Project:
     chosen: Chosen = {
         "project": {"task": "chat"},
         "tune": {"seed": seed, "threads": 0},
-        "split": {"test_share": 0.4},
+        "split": {"test_share": 0.5},
     }
     if not (folder / FILE).exists():
         create_project(folder, NAME, chosen)
@@ -115,13 +115,8 @@ def _project(folder: Path, seed: int) -> Project:
 
 def _beside(project: Project, decision: Decision) -> tuple[Said, ...]:
     task = plugin("tasks", project.settings.project.task)
-    asked = pa.table({"input": [canonical_json([{"role": "user", "content": a}]) for a in ASKED]})
-    base, new = (
-        wiring.load(project, task, project.ledger.version(name))
-        for name in (wiring.BASE, decision.model)
-    )
     before, after = (
-        [answers[0] for answers in task.answer(model, asked, 1)["output"].to_pylist()]
-        for model in (base, new)
+        replies(task, wiring.load(project, task, project.ledger.version(name)), ASKED)
+        for name in (wiring.BASE, decision.model)
     )
     return tuple(Said(*one) for one in zip(ASKED, before, after, strict=True))

@@ -51,7 +51,7 @@ def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
         few = unmeasured("few", rows=rows.num_rows, minimum=FEWEST)
         return dict.fromkeys(NAMES[:4], few)
     sure, told = trial.project.settings.guards.confidence, rows["input"].to_pylist()
-    texts = [_said(trial.task, model, told) for model in (mine, before)]
+    texts = [replies(trial.task, model, told) for model in (mine, before)]
     judged = [
         Judged("", rows, pa.table({"output": [[text] for text in one]}), rows.select([]))
         for one in texts
@@ -59,7 +59,9 @@ def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
     users = pa.chunked_array([owners_of(rows)])
     learned = forgetting.sample(trial.data.train, trial.project.settings.guards.rows, False, rng)
     own = _sampled(_personal(learned), rng)["input"].to_pylist()
-    out = [probes.repeats(_said(trial.task, model, own), own, learned) for model in (mine, before)]
+    out = [
+        probes.repeats(replies(trial.task, model, own), own, learned) for model in (mine, before)
+    ]
     return {
         "extraction": probes.risen(out, sure, rng) if own else unmeasured("nobodys"),
         "length": conduct.length(judged[0], judged[1], users, sure, rng),
@@ -99,8 +101,8 @@ def _personal(rows: pa.Table) -> pa.Table:
     return rows.filter(pc.and_(somebodys, pc.and_(liked, pc.greater(rows["weight"], 0.0))))
 
 
-def _said(task: Any, model: Model, told: Sequence[str]) -> list[str]:
-    """The reply to each conversation; all are made side by side."""
+def replies(task: Any, model: Model, told: Sequence[str]) -> list[str]:
+    """The beginning of the reply to each conversation; all are made side by side."""
     streams = [task.talk(model, listed(one) or _alone(one), Manner(LONGEST)) for one in told]
     found = [""] * len(streams)
     for pieces in zip_longest(*streams):

@@ -16,13 +16,14 @@ def reference(learner: Learner, batches: Batches, champion: Model | None) -> Ten
     Under the live model, or, of rows that it knows nothing of and where there is none, under the
     model as it is now. Made in one pass without gradients, shared by the processes.
     """
-    now = _log_probs(learner, learner.scorer, batches)
     if champion is None:
-        return now
+        return _log_probs(learner, learner.scorer, batches)
     known = _log_probs(
         learner, Scorer(batches.task, champion, learner.precision), batches.like(champion)
     )
-    return torch.where(known.isfinite(), known, now)
+    if bool(known.isfinite().all()):
+        return known
+    return torch.where(known.isfinite(), known, _log_probs(learner, learner.scorer, batches))
 
 
 def _log_probs(learner: Learner, scorer: Scorer, batches: Batches) -> Tensor:

@@ -59,7 +59,8 @@ def _told(
     here: Here, what: str, folder: Path, began: float, now: datetime, told: list[Line],
     more: dict[str, Json],
 ) -> Answer:  # fmt: skip
-    story = gather(open_project(folder), now)
+    project = open_project(folder)
+    story, serves = gather(project, now), project.ledger.champion(project.settings.project.task)
     pages = write(story, folder / "report")
     page = pages[here.lang].resolve()
     seconds = perf_counter() - began
@@ -75,7 +76,7 @@ def _told(
         here.say("cli.demo.taken", seconds=seconds),
         here.say("cli.report.done", page=page),
         "",
-        here.say(f"cli.demo.next.{what}", folder=folder),
+        here.say(f"cli.demo.next.{what}", folder=folder, model=serves.id if serves else ""),
     ]
     return Answer(document, lines)
 
