@@ -1,6 +1,6 @@
-"""Chat: training beside TRL, what is learned from live talk and from edits, and serving.
+"""Chat: training beside TRL, what is learned from live talk and from edits, serving, the demo.
 
-    python -m bench.chat [--parts training live edits serving] [--kinds kto dpo sft] [--seeds 3]
+    python -m bench.chat [--parts training live edits serving demo] [--kinds kto dpo] [--seeds 3]
 
 Each part's rows are on file as soon as it has ended; those of parts that were not chosen stay.
 """
@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 
-from bench.conversing import against, live, postedits, serving
+from bench.conversing import against, live, postedits, serving, shown
 from bench.conversing.beside import KINDS
 from bench.rows import Row, keep, measured, publish
 
-PARTS = ("training", "live", "edits", "serving")
+PARTS = ("training", "live", "edits", "serving", "demo")
 
 
 def main() -> None:
@@ -27,6 +27,7 @@ def main() -> None:
     runs: dict[str, Callable[[], Iterator[Row]]] = {
         "training": lambda: training(chosen.kinds, chosen.seeds),
         "live": live.rows, "edits": postedits.rows, "serving": serving.rows,
+        "demo": shown.rows,
     }  # fmt: skip
     for part in chosen.parts:
         for row in runs[part]():
