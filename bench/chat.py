@@ -1,6 +1,7 @@
 """Chat: training beside TRL, what is learned from live talk and from edits, serving, the demo.
 
-    python -m bench.chat [--parts training live edits serving demo] [--kinds kto dpo] [--seeds 3]
+    python -m bench.chat [--parts training live edits serving demo]
+                         [--kinds kto dpo sft] [--seeds 3]
 
 Each part's rows are on file as soon as it has ended; those of parts that were not chosen stay.
 """

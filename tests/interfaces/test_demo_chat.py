@@ -48,6 +48,14 @@ def test_it_learns_from_pairs_and_answers_side_by_side(tmp_path: Path, data: Pat
     assert (again.decision, again.said) == (done.decision, done.said)
 
 
+def test_the_same_seed_holds_the_same_people_out(tmp_path: Path, data: Path) -> None:
+    made = list[str]()
+    for name, seed in (("one", 0), ("again", 0), ("other", 1)):
+        done = run_chat_demo(tmp_path / name, data, seed, quiet, NOW)
+        made.append(done.project.ledger.version(done.decision.model).snapshot)
+    assert made[0] == made[1] != made[2]
+
+
 def test_who_says_much_is_heard_as_often_as_others(tmp_path: Path, data: Path) -> None:
     more = [PAIRS[1] | {"response1": "1" * (1 + n)} for n in range(MOST + 2)]
     data.write_text(json.dumps([*PAIRS, *more]), encoding="utf-8")

@@ -7,6 +7,7 @@ than the base does.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -100,13 +101,15 @@ def _short(pairs: pa.Table) -> pa.Table:
 
 
 def _project(folder: Path, seed: int) -> Project:
+    """The demo's project. Its pseudonym key follows from the seed so that runs can be compared."""
     chosen: Chosen = {
         "project": {"task": "chat"},
         "tune": {"seed": seed, "threads": 0},
         "split": {"test_share": 0.5},
     }
+    key = hashlib.sha256(f"{NAME} {seed}".encode()).digest()
     if not (folder / FILE).exists():
-        create_project(folder, NAME, chosen)
+        create_project(folder, NAME, chosen, key)
     project = open_project(folder)
     if project.settings.project.name != NAME:
         raise StoreError("project.exists", file=folder / FILE)
