@@ -59,6 +59,16 @@ def test_help_imports_nothing_heavy(upwell: Shell) -> None:
     assert "upwell demo" in done.out
 
 
+def test_a_service_that_only_collects_loads_no_torch(upwell: Shell) -> None:
+    code = (
+        "import sys; from pathlib import Path; from upwell.service import Upwell; "
+        "from upwell.store.project import create_project, open_project; "
+        "Upwell(open_project(create_project(Path('shop'), 'shop'))).warm(); "
+        "print('torch' in sys.modules)"
+    )
+    assert upwell.run(sys.executable, "-c", code).out.strip() == "False"
+
+
 def test_help_is_instant(upwell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     upwell("--help")
     runs = [upwell("--help") for _ in range(5)]

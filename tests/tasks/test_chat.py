@@ -201,7 +201,10 @@ def test_few_edits_of_few_users_are_imitated_in_as_many_steps_whatever_their_num
     assert (found.objective, found.epochs) == (objective, epochs)
     edits_alone = objective == "positives" and edits >= likes
     assert (found.batch_rows == _chat_suited.OF_EDITS["batch_rows"]) == edits_alone
-    assert own.asked == found.asked == (_chat_suited.OF_EDITS["asked"] if edits_alone else 0.0)
+    assert own.asked == found.asked == (0.2 if edits_alone else 0.0)
+    told = TuneSettings(tuning="lora", objective="kto", asked=0.2)
+    chat.adapt(other := chat.start("", DATA, 0), Dataset(table, table, table, table), told)
+    assert other.asked == 0.0, "what has a reference is held against replies alone"
 
 
 @pytest.mark.parametrize("objective", ["kto", "apo_zero", "dpo", "npo", "bounded"])

@@ -40,13 +40,15 @@ def test_packed_rows_have_the_probabilities_of_rows_read_alone(model: Talker) ->
 def test_what_was_asked_counts_while_a_model_learns_and_not_when_it_is_judged(
     model: Talker,
 ) -> None:
-    plain = chat.log_prob(model, model.batch(ROWS))
+    rows = [*ROWS, *(Row([first, *range(5, 45)] * 7, [9, 10]) for first in (50, 51))]
+    plain = chat.log_prob(model, model.batch(rows))
     model.asked = 0.5
-    batch = model.batch(ROWS)
+    batch = model.batch(rows)
+    assert len(batch["ids"]) > 1, "what was heard is found in later lines too"
     torch.testing.assert_close(chat.log_prob(model, batch), plain)
     torch.testing.assert_close(chat.sums(model.train(), batch), chat.sums(model.eval(), batch))
     added = (chat.log_prob(model.train(), batch) - plain).detach()
-    for row, more in zip(ROWS, added.tolist(), strict=True):
+    for row, more in zip(rows, added.tolist(), strict=True):
         ids = torch.tensor([row.prompt])
         said = model.body(input_ids=ids).logits[0, :-1].log_softmax(1)
         mean = float(said.gather(1, ids[0, 1:, None]).mean().detach())

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from upwell.records import Event, Prediction
 from upwell.settings import ProtectSettings
 from upwell.stages.protect.redact.columns import Redaction
+from upwell.stages.protect.redact.keys import kind_of
 from upwell.tables import canonical_json, schema, to_table
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -114,6 +115,7 @@ JSON = st.recursive(
 
 @settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=8), JSON, max_size=4))
+@example({"": {"SSN": 1.0, "n": 1.0}})
 def test_json_stays_json_of_the_same_shape_and_again_changes_nothing(payload: Any) -> None:
     text = json.dumps(payload, sort_keys=True)
     rows = pa.table({"payload": [text]})
@@ -123,8 +125,12 @@ def test_json_stays_json_of_the_same_shape_and_again_changes_nothing(payload: An
 
 
 def _shape(value: Any) -> Any:
+    """The same for a value and its surrogate: numbers, but those that a key names, stay."""
     if isinstance(value, dict):
-        return {key: _shape(one) for key, one in value.items()}
+        return {
+            key: _shape(str(one) if kind_of(key) and type(one) in (int, float) else one)
+            for key, one in value.items()
+        }
     if isinstance(value, list):
         return [_shape(one) for one in value]
     return len(value) if isinstance(value, str) else value

@@ -232,10 +232,22 @@ def test_embeddings_come_as_numbers_and_as_base64(client: OpenAI) -> None:
     assert caught.value.param == "dimensions"
 
 
-def test_a_base_that_talks_is_there_before_it_is_asked(tmp_path: Path) -> None:
+def based(folder: Path) -> dict[str, dict[str, str]]:
+    """Settings of a project whose base is a tiny chat model."""
     chat = plugin("tasks", "chat")
-    chat.save(chat.start("", chat.toy(0), 0), tmp_path / "tiny")
-    chosen = {"project": CHAT, "tune": {"base": str(tmp_path / "tiny")}}
+    chat.save(chat.start("", chat.toy(0), 0), folder)
+    return {"project": CHAT, "tune": {"base": str(folder)}}
+
+
+def test_where_another_model_answers_no_base_is_loaded(tmp_path: Path) -> None:
+    chosen = {**based(tmp_path / "tiny"), "serve": {"upstream": "http://127.0.0.1:9/v1"}}
+    upwell = Upwell(open_project(create_project(tmp_path / "shop", "shop", chosen, bytes(32))))
+    assert not upwell.warm()
+    assert upwell.project.ledger.versions("chat") == []
+
+
+def test_a_base_that_talks_is_there_before_it_is_asked(tmp_path: Path) -> None:
+    chosen = based(tmp_path / "tiny")
     upwell = Upwell(open_project(create_project(tmp_path / "shop", "shop", chosen, bytes(32))))
     with listening(upwell) as url, httpx2.Client(trust_env=False) as http:
         until = time.monotonic() + 20

@@ -30,7 +30,7 @@ GOOD: dict[str, Any] = {"model": "shop", "messages": [HELLO]}
 
 @pytest.fixture
 def talker(tmp_path: Path, task: Talker) -> Iterator[Upwell]:
-    found = talking.opened(tmp_path / "talk", serve={"messages": 5, "reply_seconds": 0.5})
+    found = talking.opened(tmp_path / "talk", serve={"messages": 5})
     add(found, "talker-0")
     yield found
     found.project.journal.close()
@@ -185,7 +185,16 @@ def test_too_many_are_told_when_to_come_again(talker: Upwell) -> None:
         assert streamed.status_code == 503
 
 
-def test_a_reply_that_takes_too_long_is_stopped(talk: TestClient, talker: Upwell) -> None:
+@pytest.mark.usefixtures("task")
+def test_a_reply_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    talker = talking.opened(tmp_path / "talk", serve={"reply_seconds": 0.5})
+    add(talker, "talker-0")
+    with asking(talker) as talk:
+        stopped_too_long(talk, talker)
+    talker.project.journal.close()
+
+
+def stopped_too_long(talk: TestClient, talker: Upwell) -> None:
     endless = {**GOOD, "messages": [{"role": "user", "content": "endless"}], "max_tokens": 4000}
     late = talk.post(CHAT, json=endless)
     assert (late.status_code, error(late)["code"]) == (504, "openai.late")
