@@ -23,7 +23,7 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from bench.conversing.beside import base
-from bench.conversing.pairs import DATA
+from bench.conversing.pairs import DATA, Pair, examples
 from bench.conversing.turned import Floats, above, mean, scored, turned
 from bench.rows import Row
 from upwell.plugins import plugin
@@ -139,8 +139,8 @@ def _documents(known: list[Decided], seed: int) -> list[list[Decided]]:
 
 
 def _said(model: Talker, told: list[Decided]) -> Floats:
-    pairs = pa.table({"input": [t["asked"] for t in told], "target": [t["edited"] for t in told]})
-    return scored(model, pairs, chat.log_prob)
+    edits = [Pair(one["asked"], one["edited"], "") for one in told]
+    return scored(model, examples(edits, "sft"), chat.log_prob)
 
 
 def _cut(ratio: Floats, taken: npt.NDArray[np.bool_]) -> float:
