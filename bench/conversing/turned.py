@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,7 +36,9 @@ _DAY = datetime(2026, 1, 1, tzinfo=UTC)
 def turned(task: str, folder: Path, told: Sequence[Mapping[str, Any]], seed: int) -> Any:
     """The model of a turn on these events, a minute apart."""
     settings: Chosen = {"project": {"task": task}, "tune": {"threads": 0, "seed": seed}}
-    upwell = Upwell(open_project(create_project(folder, "edits", settings)))
+    # Who is held out follows from the key: one that is drawn anew would make no two runs alike.
+    key = hashlib.sha256(f"edits {seed}".encode()).digest()
+    upwell = Upwell(open_project(create_project(folder, "edits", settings, key)))
     users = sorted({str(one["user"]) for one in told if "user" in one})
     if users:
         upwell.consent(users, PURPOSES, since=_DAY - timedelta(days=1))
