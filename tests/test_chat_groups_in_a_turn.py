@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from typing import Any
 
+import pyarrow as pa
 import pytest
+from sqlalchemy.exc import DatabaseError
 
 from upwell import loop
+from upwell.errors import PluginError, StoreError
 from upwell.ports import Manner
-from upwell.records import PURPOSES, Decision, ModelVersion
+from upwell.records import PURPOSES, Consent, Decision, ModelVersion
 from upwell.service import Upwell
 from upwell.stages.release.explain import render
+from upwell.store import lookups
 from upwell.store.project import create_project, open_project
+from upwell.store.trials import Trials
 from upwell.tasks import chat
+from upwell.wiring import probing, trials
 from upwell.wiring.chat import Spoken
+from upwell.wiring.known import Known
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FORMS = ("{}?", "{} please", "hi, {}", "so {}", "and {}", "say {}", "now {}", "oh {}")
@@ -58,6 +67,10 @@ def upwell(tmp_path_factory: pytest.TempPathFactory) -> Upwell:
     return found
 
 
+def recorded(upwell: Upwell) -> list[dict[str, Any]]:
+    return upwell.project.journal.predictions_after(0, 1000).to_pylist()
+
+
 def said(upwell: Upwell, user: str, *, personalize: bool = True) -> tuple[str, str]:
     """What a user hears, and for which group it was said."""
     told = [{"role": "user", "content": "hi, tea"}]
@@ -66,10 +79,7 @@ def said(upwell: Upwell, user: str, *, personalize: bool = True) -> tuple[str, s
     pieces = list(reply.pieces())
     text = "".join(piece.text for piece in pieces)
     kept = reply.keep(text, pieces[-1])
-    (row,) = [
-        row for row in upwell.project.journal.predictions_after(0, 1000).to_pylist()
-        if row["id"] == kept.id
-    ]  # fmt: skip
+    (row,) = [row for row in recorded(upwell) if row["id"] == kept.id]
     assert json.loads(row["output"]).get("group", "") == reply.group
     return text, reply.group
 
@@ -99,6 +109,106 @@ def test_each_user_hears_their_group(upwell: Upwell) -> None:
     for user in ("es1", "it1", "somebody"):
         assert said(upwell, user) == shared
     assert said(upwell, "de1", personalize=False) == shared
+
+
+def test_each_user_is_predicted_as_their_group_is(upwell: Upwell) -> None:
+    users = ["de1", "", "fr1", "es1", "fr2", "somebody", "de4", ""]
+    at, inputs = NOW + timedelta(days=1), ["hi, tea"] * 7 + [" "]
+    found = upwell.predict_many(inputs, users, now=at)
+    shared = said(upwell, "")[0]
+    assert [one[0] for one in found["answer"].to_pylist()] == [
+        "yes", shared, "no", shared, "no", shared, "yes", "",
+    ]  # fmt: skip
+    kept = {row["id"]: json.loads(row["output"]) for row in recorded(upwell)}
+    assert [kept[one].get("group") for one in found["prediction"].to_pylist()] == [
+        "market=de", None, "market=fr", None, "market=fr", None, "market=de", None,
+    ]  # fmt: skip
+    plain = upwell.predict("de1", "hi, tea", personalize=False, now=at)
+    assert plain["answer"].to_pylist() == [shared]
+
+
+def test_held_out_rows_are_asked_as_their_group_is(upwell: Upwell) -> None:
+    """Where answers are looked at: the same adapters as where likelihoods are."""
+    version = upwell.project.ledger.champion("chat")
+    assert version is not None
+    model = chat.load(upwell.project.models.verified(version.path, version.digest))
+    groups = ["market=de", "", "market=fr"]
+    found = probing.replies(chat, model, ["hi, tea"] * 3, groups)
+    asked = pa.table({"input": ["hi, tea"] * 3, "group": groups})
+    answers = chat.answer(model, asked, 1)["output"].to_pylist()
+    assert found == [one[0] for one in answers] == ["yes", said(upwell, "")[0], "no"]
+
+
+def begin(upwell: Upwell, name: str, at: datetime) -> None:
+    """Try the version that serves, by another name, on nearly everyone."""
+    champion = upwell.project.ledger.champion("chat")
+    assert champion is not None
+    upwell.project.ledger.add_version(replace(champion, id=name))
+    trials.start(upwell.project, name, at, id=name, mode="ab", share=0.999)
+
+
+def end(upwell: Upwell, name: str, at: datetime) -> None:
+    """End a trial that runs until now."""
+    (trial,) = [one for one in Trials(upwell.project.journal).all("chat") if one.id == name]
+    assert trial.ended is None
+    trials.finish(upwell.project, trial, "stop", {"key": "trial.by_hand"}, at)
+
+
+FAILURES = (
+    StoreError("store.busy", problem="locked"),
+    PluginError("plugin.unknown", kind="tasks", name="x", nearest="chat", known="chat"),
+    DatabaseError("SELECT", None, RuntimeError("database disk image is malformed")),
+)
+
+
+@pytest.mark.parametrize("tried", [False, True])
+@pytest.mark.parametrize("problem", FAILURES, ids=lambda problem: type(problem).__name__)
+def test_groups_that_cannot_be_looked_up_end_neither_reply_nor_trial(
+    upwell: Upwell,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    problem: Exception,
+    tried: bool,
+) -> None:
+    at, shared = NOW + timedelta(days=1), said(upwell, "")
+    name = f"{type(problem).__name__.lower()}{tried:d}"
+    if tried:
+        begin(upwell, name, at)
+    assert said(upwell, "de1") == ("yes", "market=de")
+
+    def fails(*_: object) -> dict[str, list[Consent]]:
+        raise problem
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lookups, "consents_of", fails)
+        assert said(upwell, "de1") == shared
+        found = upwell.predict_many(["hi, tea"] * 2, ["de1", "fr1"], now=at)
+    assert found["answer"].to_pylist() == [[shared[0]]] * 2
+    assert {record.name for record in caplog.records} == {"upwell.serving"}
+    assert len(caplog.records) == 2
+    assert not any("de1" in record.getMessage() for record in caplog.records)
+    assert said(upwell, "de1") == ("yes", "market=de")
+    if tried:
+        assert set(found["model"].to_pylist()) == {name}
+        end(upwell, name, at)
+
+
+def test_a_look_up_that_breaks_is_not_laid_to_a_challengers_charge(
+    upwell: Upwell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = NOW + timedelta(days=1)
+    begin(upwell, "other", at)
+
+    def breaks(*_: object) -> dict[str, str]:
+        raise LookupError("a fault of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Known, "groups", breaks)
+        with pytest.raises(LookupError):
+            said(upwell, "de1")
+        with pytest.raises(LookupError):
+            upwell.predict("de1", "hi, tea", now=at)
+    end(upwell, "other", at)
 
 
 def test_who_takes_consent_back_or_moves_is_answered_so(upwell: Upwell) -> None:

@@ -124,8 +124,8 @@ class Adaptable(Protocol):
 class Specialising(Protocol):
     """What a task may offer besides: one shared model with a small adapter for a group of users.
 
-    The adapter of a row's ``group`` has its say in ``log_prob``, ``judge`` and ``talk``; rows of
-    other groups, and of none, get what the shared model gives, in the same batch.
+    The adapter of a row's ``group`` has its say in ``log_prob``, ``judge``, ``answer`` and
+    ``talk``; rows of other groups, and of none, get what the shared model gives, in the same batch.
     """
 
     def special(

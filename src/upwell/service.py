@@ -124,7 +124,7 @@ class Upwell:
                 # What a model makes when it is first asked, it makes for nobody now.
                 asked = self._known.asking([""], now)
                 asking = Asking(1, 0.0, np.random.default_rng(0))
-                answers(self.project, self._live, [""], asked, asking, now)
+                answers(self.project, self._live, self._known, [""], asked, asking, now)
         return champion is not None
 
     def recommend(
@@ -155,7 +155,7 @@ class Upwell:
         who = self._known.who(users, personalize, at)
         asking = Asking(k, settings.serve.explore, np.random.default_rng(secrets.randbits(64)))
         asked = self._known.asking(who, at)
-        found = answers(self.project, self._live, who, asked, asking, at).to_pylist()
+        found = answers(self.project, self._live, self._known, who, asked, asking, at).to_pylist()
         records = [
             Prediction(
                 new_id(at), user, settings.project.task, answer["model"], at, {},
@@ -206,7 +206,8 @@ class Upwell:
         values it is an item. Columns ``answer``, ``probability`` and ``reason`` are lists; then
         ``propensity``, ``prediction`` and ``model``. The answer '' (with the reason why) is given
         where the input is blank or no answer is as probable as ``serve.abstain``. ``personalize``
-        is that of ``recommend``; tasks about answers never read who asks.
+        is that of ``recommend``; of who asks, tasks about answers read the group alone, and that
+        only where a version has an adapter for it.
 
         Every answer is recorded before it is given; feedback names its ``prediction``. Raises
         StageError ``serve.no_champion``, ``serve.too_long``, or ``serve.other_verb`` where the
@@ -238,7 +239,9 @@ class Upwell:
         questions = self._known.questions(askers, [texts[place] for place in asked], at)
         rng = np.random.default_rng(secrets.randbits(64))
         asking = Asking(k, serve.explore, rng, serve.abstain)
-        said = answers(self.project, self._live, askers, questions, asking, at).to_pylist()
+        said = answers(
+            self.project, self._live, self._known, askers, questions, asking, at
+        ).to_pylist()
         blank = {**told.BLANK, "model": self._live.version}
         found = dict(zip(asked, said, strict=True))
         given = [found.get(place, blank) for place in range(len(texts))]

@@ -111,6 +111,30 @@ def test_replies_made_together_have_their_own(
     assert replies(joined, whose) == [alone.get(group, alone[""]) for group in whose]
 
 
+def test_answers_to_many_at_once_have_their_own(
+    specials: dict[str, chat.Talker], joined: chat.Talker
+) -> None:
+    """More rows than are made at once, and answers that turn from the likeliest one."""
+    whose, texts = WHOSE * 4, [text for text, _ in ASKED] * 4
+    inputs = pa.table({"input": texts, "group": whose})
+    speaks = {"": MODEL, "nobody's": MODEL, **specials}
+    alone = {group: chat.answer(model, as_of(inputs, group), 3) for group, model in speaks.items()}
+    found = chat.answer(joined, inputs, 3)
+    for row, group in enumerate(whose):
+        assert found["output"][row] == alone[group]["output"][row]
+        apart = zip(found["score"][row].as_py(), alone[group]["score"][row].as_py(), strict=True)
+        assert all(abs(one - other) <= 1e-4 for one, other in apart)
+    said = {group: alone[group]["output"][0].as_py()[0] for group in ("", *GROUPS)}
+    assert len({*said.values()}) == 3
+    plain = inputs.select(["input"])
+    assert chat.answer(joined, plain, 3).equals(chat.answer(MODEL, plain, 3)), "nobody's group told"
+
+
+def as_of(inputs: pa.Table, group: str) -> pa.Table:
+    """The same inputs, all of a group."""
+    return pa.table({"input": inputs["input"], "group": [group] * inputs.num_rows})
+
+
 def test_what_is_saved_is_loaded_and_stands_without_upwell(
     joined: chat.Talker, tmp_path: Path
 ) -> None:

@@ -37,20 +37,31 @@ class Said:
         return min(0.0, sum(self.log_probs) / max(len(self.log_probs), 1))
 
 
-def likeliest(model: Talker, prompts: Sequence[Sequence[int]], most: int) -> list[Said]:
-    """A reply to each prompt, at most ``most`` tokens: the likeliest token each time."""
+def likeliest(
+    model: Talker, prompts: Sequence[Sequence[int]], groups: Sequence[str], most: int
+) -> list[Said]:
+    """A reply to each prompt, at most ``most`` tokens: the likeliest token each time.
+
+    Each is made with the adapter of its group.
+    """
     found = [Said() for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
     for at in range(0, len(order), _AT_ONCE):
         chosen = order[at : at + _AT_ONCE]
-        together = _greedy(model, [prompts[row] for row in chosen], most)
+        with model.speaking([groups[row] for row in chosen]):
+            together = _greedy(model, [prompts[row] for row in chosen], most)
         for row, said in zip(chosen, together, strict=True):
             found[row] = said
     return found
 
 
 def others(
-    model: Talker, prompts: Sequence[Sequence[int]], said: Sequence[Said], k: int, most: int
+    model: Talker,
+    prompts: Sequence[Sequence[int]],
+    groups: Sequence[str],
+    said: Sequence[Said],
+    k: int,
+    most: int,
 ) -> list[list[Said]]:
     """To each prompt, up to ``k`` replies that say something else: each takes another turn once.
 
@@ -70,7 +81,8 @@ def others(
         begun = [[*said[row].tokens[: turn[1]], turn[2]] for row, turn in now]
         open_ = [place for place, one in enumerate(begun) if _goes_on(model, one, most)]
         asked = [[*prompts[now[place][0]], *begun[place]] for place in open_]
-        rests = dict(zip(open_, likeliest(model, asked, most), strict=True))
+        whose = [groups[now[place][0]] for place in open_]
+        rests = dict(zip(open_, likeliest(model, asked, whose, most), strict=True))
         for place, (row, turn) in enumerate(now):
             one = _joined(said[row], begun[place], turn, rests.get(place, Said()), most)
             text = model.text(one.tokens)

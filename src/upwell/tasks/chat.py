@@ -201,16 +201,19 @@ def answer(model: Talker, inputs: pa.Table, k: int) -> pa.Table:
     """The likeliest reply to each conversation, and ``k`` − 1 that turn from it somewhere.
 
     Each word of the first is the likeliest at its place. A score is the geometric mean of the
-    tokens' probabilities, and no more than that of the reply before it.
+    tokens' probabilities, and no more than that of the reply before it. Without a column ``group``
+    nobody has one.
     """
     model.eval()
     prompts = [
         model.prompt(messages(text), model.context - _reserved(model, model.usual))
         for text in inputs["input"].to_pylist()
     ]
+    there = "group" in inputs.column_names
+    whose = inputs["group"].to_pylist() if there else [""] * len(prompts)
     found: dict[str, list[list[Any]]] = {"output": [], "score": [], "reason": []}
-    best = likeliest(model, prompts, model.usual)
-    rest = others(model, prompts, best, k - 1, model.usual)
+    best = likeliest(model, prompts, whose, model.usual)
+    rest = others(model, prompts, whose, best, k - 1, model.usual)
     for first, more in zip(best, rest, strict=True):
         said = [first, *more]
         # The last digits depend on where in memory the weights lie.

@@ -22,7 +22,7 @@ from upwell.store.lookups import champion_of
 from upwell.store.project import Project
 from upwell.tables import canonical_json, to_table
 from upwell.wiring.adopting import adopt
-from upwell.wiring.grouping import group_of
+from upwell.wiring.grouping import groups_of
 from upwell.wiring.known import Known
 from upwell.wiring.upstream import Upstream
 from upwell.wiring.voices import UPSTREAM, Voice, Voices
@@ -115,7 +115,8 @@ class Reply:
         mean = math.exp(min(0.0, last.log_prob) / last.completion) if last.completion else 1.0
         # A model may say what no database can hold; users cannot have meant it.
         plain = text.replace("\x00", "\ufffd").encode(errors="replace").decode()
-        answer = {"output": [plain], "score": [mean], "trial": self.voice.told}
+        group = self.group or None
+        answer = {"output": [plain], "score": [mean], "trial": self.voice.told, "group": group}
         personal = bool(self.spoken.user) and self.spoken.personalize
         said: dict[str, Json] = dict(told.recorded(answer, "answer", personal))
         if not known:
@@ -124,7 +125,6 @@ class Reply:
             said = {**said, "answers": [], "store": False}
         tokens: Json = {"prompt": last.prompt, "completion": last.completion}
         said |= {"episode": self.episode, "tokens": tokens, **self.spoken.beside}
-        said |= {"group": self.group} if self.group else {}
         return said | ({"cut": True} if cut else {"end": last.end or "stop"})
 
 
@@ -156,22 +156,21 @@ class Chats:
         self.adopt(at)
         who = spoken.user if spoken.personalize else ""
         voice = self.voices.of(spoken.model, spoken.variant, who, at)
+        # Outside of what is laid to a challenger's charge.
+        group = self._group(voice, who, at)
         try:
-            group, pieces = self._spoken(task, voice, spoken, who, at)
+            pieces = _spoken(task, voice, spoken, group)
         except Exception as problem:
             if isinstance(problem, StageError) and problem.code in _OF_THE_INPUT:
                 raise
             voice = self.voices.fail(voice, problem, at)
-            group, pieces = self._spoken(task, voice, spoken, who, at)
+            group = self._group(voice, who, at)
+            pieces = _spoken(task, voice, spoken, group)
         return Reply(id, at, spoken, voice, pieces, self._project, self.voices, group)
 
-    def _spoken(
-        self, task: Talking, voice: Voice, spoken: Spoken, who: str, at: datetime
-    ) -> tuple[str, Pieces]:
-        """The group whose adapter speaks, and the pieces, begun."""
-        group = group_of(self._project, self._known, voice.model, who, at)
-        manner = replace(spoken.manner, group=group) if group else spoken.manner
-        return group, _begun(task.talk(voice.model, spoken.messages, manner))
+    def _group(self, voice: Voice, who: str, at: datetime) -> str:
+        """The group whose adapter speaks; '' where the shared model does."""
+        return groups_of(self._project, self._known, [voice.model], [who], at)[0]
 
     def adopt(self, at: datetime) -> None:
         """Let the base speak where nothing serves yet: whoever starts has nothing to learn from.
@@ -188,6 +187,12 @@ class Chats:
         model, pieces = upstream.talk(asked, spoken.is_stream)
         voice = Voice(model, None, UPSTREAM, policy=UPSTREAM)
         return Reply(id, at, spoken, voice, _begun(pieces), self._project, self.voices)
+
+
+def _spoken(task: Talking, voice: Voice, spoken: Spoken, group: str) -> Pieces:
+    """The reply's pieces, begun."""
+    manner = replace(spoken.manner, group=group) if group else spoken.manner
+    return _begun(task.talk(voice.model, spoken.messages, manner))
 
 
 def _begun(pieces: Pieces) -> Pieces:

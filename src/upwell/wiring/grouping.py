@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
+from sqlalchemy.exc import DBAPIError
 
-from upwell.errors import PluginError, StageError
+from upwell.errors import PluginError, StageError, UpwellError
 from upwell.plugins import plugin
 from upwell.ports import Model, Specialising, Task
 from upwell.records import Json
@@ -20,6 +22,8 @@ from upwell.stages.tune.groups import parts
 from upwell.store.project import Project
 from upwell.tables import Dataset
 from upwell.wiring.known import Known
+
+log = logging.getLogger("upwell.serving")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +76,28 @@ def specialised(
     return Specialised(task.together(shared, kept) if kept else None, told)
 
 
-def group_of(project: Project, known: Known, model: object, user: str, at: datetime) -> str:
-    """The group whose adapter in ``model`` speaks to a user; '' is the shared model's voice."""
-    task = plugin("tasks", project.settings.project.task)
-    groups = task.groups(model) if isinstance(task, Specialising) and user else ()
-    group = known.group(user, at) if groups else ""
-    return group if group in groups else ""
+def groups_of(
+    project: Project, known: Known, models: Iterable[object], users: Sequence[str], at: datetime
+) -> list[str]:
+    """The group of each user, where an adapter in one of ``models`` is its; '' for all others.
+
+    Nothing is read where there is none. Where groups cannot be looked up this is logged, and all
+    users get '': the shared model knows how to answer them.
+    """
+    task, kept = plugin("tasks", project.settings.project.task), set[str]()
+    asked = [user for user in dict.fromkeys(users) if user]
+    if isinstance(task, Specialising) and asked:
+        kept.update(group for model in models for group in task.groups(model))
+    if not kept:
+        return [""] * len(users)
+    try:
+        found = known.groups(asked, at)
+    except (UpwellError, DBAPIError) as problem:
+        # Its text could hold what users sent.
+        why = problem.code if isinstance(problem, UpwellError) else type(problem).__name__
+        log.error("the groups of %d users cannot be looked up: %s", len(users), why)
+        return [""] * len(users)
+    return [found.get(user, "") if found.get(user) in kept else "" for user in users]
 
 
 def _trained(

@@ -70,15 +70,15 @@ class Known:
         allowed = self._allowed(asked, now)
         return [user if user in allowed else "" for user in users]
 
-    def group(self, user: str, now: datetime) -> str:
-        """The group of a user as facts told it just before ``now``.
+    def groups(self, users: Sequence[str], now: datetime) -> dict[str, str]:
+        """The group of each user who allows ``serve``, as facts told it just before ``now``.
 
-        '' where none did, or where the user does not allow ``serve``.
+        '' where none did.
         """
         self._renew()
-        if not self._allowed([user], now):
-            return ""
-        return self._profiles([user], now)[user].group
+        allowed = self._allowed(users, now)
+        found = self._profiles([user for user in users if user in allowed], now)
+        return {user: profile.group for user, profile in found.items()}
 
     def _allowed(self, asked: Sequence[str], now: datetime) -> set[str]:
         """Who of them may be known to answers; nothing is kept of the others."""

@@ -51,16 +51,17 @@ def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
         few = unmeasured("few", rows=rows.num_rows, minimum=FEWEST)
         return dict.fromkeys(NAMES[:4], few)
     sure, told = trial.project.settings.guards.confidence, rows["input"].to_pylist()
-    texts = [replies(trial.task, model, told) for model in (mine, before)]
+    texts = [_replied(trial.task, model, rows) for model in (mine, before)]
     judged = [
         Judged("", rows, pa.table({"output": [[text] for text in one]}), rows.select([]))
         for one in texts
     ]
     users = pa.chunked_array([owners_of(rows)])
     learned = forgetting.sample(trial.data.train, trial.project.settings.guards.rows, False, rng)
-    own = _sampled(_personal(learned), rng)["input"].to_pylist()
+    known = _sampled(_personal(learned), rng)
+    own = known["input"].to_pylist()
     out = [
-        probes.repeats(replies(trial.task, model, own), own, learned) for model in (mine, before)
+        probes.repeats(_replied(trial.task, model, known), own, learned) for model in (mine, before)
     ]
     return {
         "extraction": probes.risen(out, sure, rng) if own else unmeasured("nobodys"),
@@ -101,9 +102,20 @@ def _personal(rows: pa.Table) -> pa.Table:
     return rows.filter(pc.and_(somebodys, pc.and_(liked, pc.greater(rows["weight"], 0.0))))
 
 
-def replies(task: Any, model: Model, told: Sequence[str]) -> list[str]:
-    """The beginning of the reply to each conversation; all are made side by side."""
-    streams = [task.talk(model, listed(one) or _alone(one), Manner(LONGEST)) for one in told]
+def _replied(task: Any, model: Model, rows: pa.Table) -> list[str]:
+    """The same for rows, each as who asks is answered."""
+    return replies(task, model, rows["input"].to_pylist(), rows["group"].to_pylist())
+
+
+def replies(task: Any, model: Model, told: Sequence[str], groups: Sequence[str] = ()) -> list[str]:
+    """The beginning of the reply to each conversation; all are made side by side.
+
+    ``groups`` are those of who asks; without them nobody has one.
+    """
+    streams = [
+        task.talk(model, listed(one) or _alone(one), Manner(LONGEST, group=group))
+        for one, group in zip(told, groups or [""] * len(told), strict=True)
+    ]
     found = [""] * len(streams)
     for pieces in zip_longest(*streams):
         for row, piece in enumerate(pieces):

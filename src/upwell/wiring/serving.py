@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from upwell.plugins import plugin
+from upwell.ports import Specialising
 from upwell.records import Json, ModelVersion
 from upwell.settings import TrialSettings
 from upwell.settings.trial import DAILY
@@ -19,47 +21,54 @@ from upwell.stages.serve.traffic import chosen, day_begins
 from upwell.store.lookups import champion_of
 from upwell.store.project import Project
 from upwell.store.trials import Trial, Trials
+from upwell.wiring.grouping import groups_of
+from upwell.wiring.known import Known
 from upwell.wiring.trials import finish
 
 
 def answers(
     project: Project,
     live: Live,
+    known: Known,
     users: Sequence[str],
     inputs: pa.Table,
     asking: Asking,
     at: datetime,
 ) -> pa.Table:
-    """An answer for each user's input row, in order: columns of ``engine.answer`` and three more.
+    """An answer for each user's input row, in order: columns of ``engine.answer`` and four more.
 
     Somebody nobody knows (an empty user) gets what the champion thinks best, with certainty: no
     exploring and no trial, so that all of them get the same.
 
-    ``model`` is the version that answered, ``policy`` how it was chosen (``greedy``, or the mode
-    of the trial) and ``trial`` a JSON object of the trial's ``id`` and the ``chance`` that the
-    challenger had of answering, null outside one. A challenger that cannot be loaded or raises
-    ends its trial, and the champion answers. Raises StageError while no version serves.
+    ``model`` is the version that answered, ``group`` that of users whose adapter in it spoke (null
+    where the shared model did), ``policy`` how it was chosen (``greedy``, or the mode of the trial)
+    and ``trial`` a JSON object of the trial's ``id`` and the ``chance`` that the challenger had of
+    answering, null outside one. A challenger that cannot be loaded or raises ends its trial, and
+    the champion answers. Raises StageError while no version serves.
     """
     nobody = np.array([not user for user in users], dtype=np.bool_)
     if asking.explore and nobody.any():
-        return _apart(project, live, users, inputs, asking, at, nobody)
+        return _apart(project, live, known, users, inputs, asking, at, nobody)
     task = project.settings.project.task
     champion = champion_of(project.journal, task)
     if champion is not None and champion != live.version:
         place(project, live, project.ledger.version(champion))
     trial = Trials(project.journal).running(task)
     if trial is None or trial.champion != champion:
+        inputs = _grouped(project, live, known, [champion], users, inputs, at)
         version, found = live.answer(inputs, asking.k, asking.explore, asking.rng, asking.abstain)
-        return _marked(found, [version] * found.num_rows, None)
+        found = _spoken(project, live, inputs, found, [version] * found.num_rows)
+        return _marked(found, None)
     problem = _ready(project, live, trial)
+    inputs = _grouped(project, live, known, [champion, trial.challenger], users, inputs, at)
     split = split_of(project, trial, users, at)
     found, raised = live.answer_split(inputs, asking, split)
-    versions, found = found["model"].to_pylist(), found.drop_columns(["model"])
+    found = _spoken(project, live, inputs, found, found["model"].to_pylist())
     if (failed := problem or raised) is not None:
         end_failed(project, trial, failed, at)
-        return _marked(found, versions, None)
+        return _marked(found, None)
     told: dict[str, Json] = {"id": trial.id, "chance": float(split.chance.max(initial=0.0))}
-    return _marked(found, versions, trial.mode, [told if user else None for user in users])
+    return _marked(found, trial.mode, [told if user else None for user in users])
 
 
 def end_failed(project: Project, trial: Trial, problem: Exception, at: datetime) -> None:
@@ -71,6 +80,7 @@ def end_failed(project: Project, trial: Trial, problem: Exception, at: datetime)
 def _apart(
     project: Project,
     live: Live,
+    known: Known,
     users: Sequence[str],
     inputs: pa.Table,
     asking: Asking,
@@ -83,24 +93,54 @@ def _apart(
         where = np.flatnonzero(rows)
         if len(where):
             some, how = [users[one] for one in where.tolist()], replace(asking, explore=explore)
-            parts.append(answers(project, live, some, inputs.take(pa.array(where)), how, at))
+            asked = inputs.take(pa.array(where))
+            parts.append(answers(project, live, known, some, asked, how, at))
             places.append(where)
     return pa.concat_tables(parts).take(pa.array(np.argsort(np.concatenate(places))))
 
 
-def _marked(
-    found: pa.Table,
-    models: list[str],
-    mode: str | None,
-    asked: Sequence[Json] = (),
+def _grouped(
+    project: Project,
+    live: Live,
+    known: Known,
+    versions: Sequence[str | None],
+    users: Sequence[str],
+    inputs: pa.Table,
+    at: datetime,
 ) -> pa.Table:
-    """The answers with who gave them and how that one was chosen."""
+    """The rows with the group of who asks (see ``groups_of``); other tasks' rows have theirs."""
+    if plugin("tasks", project.settings.project.task).ABOUT != "answer":
+        return inputs
+    held = [live.held(version) for version in versions if version is not None]
+    groups = groups_of(project, known, [one.model for one in held if one], users, at)
+    place = inputs.schema.get_field_index("group")
+    return inputs.set_column(place, inputs.schema.field(place), pa.array(groups, pa.string()))
+
+
+def _spoken(
+    project: Project, live: Live, inputs: pa.Table, found: pa.Table, versions: Sequence[str]
+) -> pa.Table:
+    """The answers with who gave them: ``model``, and ``group`` where an adapter of it spoke."""
+    task = plugin("tasks", project.settings.project.task)
+    kept = {
+        version: task.groups(held.model) if held and isinstance(task, Specialising) else ()
+        for version in set(versions)
+        for held in [live.held(version)]
+    }
+    asked = zip(versions, inputs["group"].to_pylist(), strict=True)
+    groups = [group if group in kept[version] else None for version, group in asked]
+    columns = {name: found[name] for name in found.column_names}
+    named = {"model": pa.array(versions, pa.string()), "group": pa.array(groups, pa.string())}
+    return pa.table({**columns, **named})
+
+
+def _marked(found: pa.Table, mode: str | None, asked: Sequence[Json] = ()) -> pa.Table:
+    """The answers with how who gave them was chosen."""
     told = list(asked) or [None] * found.num_rows
     policies = [mode if one and mode else "greedy" for one in told]
     return pa.table(
         {
             **{name: found[name] for name in found.column_names},
-            "model": pa.array(models, pa.string()),
             "policy": pa.array(policies, pa.string()),
             "trial": pa.array(told, pa.struct([("id", pa.string()), ("chance", pa.float64())])),
         }

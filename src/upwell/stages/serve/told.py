@@ -34,6 +34,7 @@ ITEMS = pa.schema(
 )
 BLANK: Mapping[str, Any] = {
     "output": [], "score": [], "reason": [], "propensity": 1.0, "policy": "greedy", "trial": None,
+    "group": None,
 }  # fmt: skip
 """The answer to an input that is blank, but for its ``model``."""
 
@@ -49,7 +50,7 @@ def recorded(answer: Mapping[str, Any], about: str, personal: bool) -> Mapping[s
         shown: dict[str, Json] = {"items": answer["output"]}
     else:
         shown = {"answers": answer["output"], "scores": answer["score"]}
-    names = ("explored", "trial") if about == "item" else ("trial",)
+    names = ("explored", "trial") if about == "item" else ("trial", "group")
     shown |= {name: answer[name] for name in names if answer[name] is not None}
     return shown if personal else {**shown, "personalize": False}
 
