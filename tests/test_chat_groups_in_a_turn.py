@@ -68,7 +68,8 @@ def upwell(tmp_path_factory: pytest.TempPathFactory) -> Upwell:
 
 
 def recorded(upwell: Upwell) -> list[dict[str, Any]]:
-    return upwell.project.journal.predictions_after(0, 1000).to_pylist()
+    found: list[dict[str, Any]] = upwell.project.journal.predictions_after(0, 1000).to_pylist()
+    return found
 
 
 def said(upwell: Upwell, user: str, *, personalize: bool = True) -> tuple[str, str]:

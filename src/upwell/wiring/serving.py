@@ -54,13 +54,27 @@ def answers(
     if champion is not None and champion != live.version:
         place(project, live, project.ledger.version(champion))
     trial = Trials(project.journal).running(task)
-    if trial is None or trial.champion != champion:
-        inputs = _grouped(project, live, known, [champion], users, inputs, at)
-        version, found = live.answer(inputs, asking.k, asking.explore, asking.rng, asking.abstain)
-        found = _spoken(project, live, inputs, found, [version] * found.num_rows)
-        return _marked(found, None)
+    if trial is not None and trial.champion == champion:
+        return _tried(project, live, known, users, inputs, asking, at, trial)
+    inputs = _grouped(project, live, known, [champion], users, inputs, at)
+    version, found = live.answer(inputs, asking.k, asking.explore, asking.rng, asking.abstain)
+    return _marked(_spoken(project, live, inputs, found, [version] * found.num_rows), None)
+
+
+def _tried(
+    project: Project,
+    live: Live,
+    known: Known,
+    users: Sequence[str],
+    inputs: pa.Table,
+    asking: Asking,
+    at: datetime,
+    trial: Trial,
+) -> pa.Table:
+    """The answers of both versions of a trial, each to who meets it."""
     problem = _ready(project, live, trial)
-    inputs = _grouped(project, live, known, [champion, trial.challenger], users, inputs, at)
+    both = [trial.champion, trial.challenger]
+    inputs = _grouped(project, live, known, both, users, inputs, at)
     split = split_of(project, trial, users, at)
     found, raised = live.answer_split(inputs, asking, split)
     found = _spoken(project, live, inputs, found, found["model"].to_pylist())
