@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -11,9 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from sqlalchemy.exc import DatabaseError
+from tests.talking import listening
 
 from upwell import loop
 from upwell.errors import PluginError, StoreError
+from upwell.interfaces.sdk import Client
 from upwell.ports import Manner
 from upwell.records import PURPOSES, Consent, Decision, ModelVersion
 from upwell.service import Upwell
@@ -26,7 +29,7 @@ from upwell.wiring import probing, trials
 from upwell.wiring.chat import Spoken
 from upwell.wiring.known import Known
 
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
+NOW = datetime(2025, 6, 1, tzinfo=UTC)
 FORMS = ("{}?", "{} please", "hi, {}", "so {}", "and {}", "say {}", "now {}", "oh {}")
 WORDS = ("tea", "milk", "rain")
 MARKETS = {"de": 12, "fr": 12, "es": 12, "it": 3}
@@ -126,6 +129,14 @@ def test_each_user_is_predicted_as_their_group_is(upwell: Upwell) -> None:
     ]  # fmt: skip
     plain = upwell.predict("de1", "hi, tea", personalize=False, now=at)
     assert plain["answer"].to_pylist() == [shared]
+
+
+def test_clients_that_ask_at_once_are_predicted_so(upwell: Upwell) -> None:
+    users = ["de1", "fr1", "de4", "somebody", "fr2", "de5"]
+    with listening(upwell) as url, Client(url) as client, ThreadPoolExecutor(len(users)) as pool:
+        asked = [pool.submit(client.predict, "chat", "hi, tea", user) for user in users]
+        found = [one.result().first for one in asked]
+    assert found == ["yes", "no", "yes", said(upwell, "")[0], "no", "yes"]
 
 
 def test_held_out_rows_are_asked_as_their_group_is(upwell: Upwell) -> None:

@@ -74,7 +74,7 @@ class Client:
     def predict(
         self, task: str, input: Json, user: str, k: int = 1, *, personalize: bool = True
     ) -> Answer:
-        """The ``k`` most probable answers to an input (of ``classify``, ``tag`` or ``rate``).
+        """The ``k`` most probable answers to an input (``classify``, ``tag``, ``rate``, ``chat``).
 
         With ``personalize=False`` nothing that is known of the user is used: all get the same.
         Raises InterfaceError ``sdk.unreachable``, ``sdk.refused``.
