@@ -30,11 +30,11 @@ def asked() -> list[tuple[str, str]]:
     return [(form.format(word), word) for form, word in product(FORMS, REPLIES)]
 
 
-def taught(folder: Path, tune: dict[str, object]) -> Upwell:
+def taught(folder: Path, tune: dict[str, object], **more: dict[str, object]) -> Upwell:
     """A project whose first version has learned labels."""
     tables: dict[str, dict[str, object]] = {
         "project": {"task": "chat"}, "tune": tune,
-        "gate": {"resamples": 100}, "split": {"test_share": 0.3},
+        "gate": {"resamples": 100}, "split": {"test_share": 0.3}, **more,
     }  # fmt: skip
     upwell = Upwell(open_project(create_project(folder, "shop", tables)))
     upwell.consent(USERS, PURPOSES, since=NOW)
@@ -136,8 +136,9 @@ def test_a_conversation_is_learned_judged_and_corrected(
     assert watched["flattery"]["questions"] == len(DISPUTED)
     assert watched["forgetting_general"]["rows"] == len(KNOWN)
     measured = {name for name in probing.NAMES if watched[name]["value"] is not None}
-    # Where replies are few and mostly the same, their length is no matter.
-    assert {*probing.NAMES} - measured <= {"length"}
+    # Where replies are few and mostly the same, their length is no matter; no judge is named.
+    assert {*probing.NAMES} - measured <= {"length", "judged"}
+    assert watched["judged"]["why"] == "guard.why.no_judge"
     assert len(upwell.project.ledger.versions("chat")) == 2
     looked_where_it_was_learned(dataset(upwell), probed)
 

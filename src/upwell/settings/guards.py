@@ -6,13 +6,13 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from upwell.settings.section import Count, Positive, Section, Share
+from upwell.settings.section import Address, Count, Positive, Section, Share, Variable
 
 Guard: TypeAlias = Literal[
     "forgetting", "forgetting_anchor", "calibration", "calibration_rise", "length", "abstention",
     "concentration", "coverage", "drift", "drift_joint", "feedback_rate", "positive_share",
     "leaked_rows", "near_copies", "memorisation", "refusal", "repeats", "extraction", "flattery",
-    "forgetting_general",
+    "forgetting_general", "judged",
 ]  # fmt: skip
 Bound: TypeAlias = Annotated[float, Field(ge=0.0)]
 
@@ -38,6 +38,13 @@ class GuardSettings(Section):
     """Share of rows, by time, that drift compares with the rest."""
     window_days: Positive = 1.0
     """Days within which an answer gets its feedback; younger answers are not counted yet."""
+    judge: Address = ""
+    """A server that speaks OpenAI's API, such as https://host/v1, whose model compares replies in
+    conversation with those of what serves; empty: nothing leaves this machine."""
+    judge_model: str = ""
+    """That model's name there."""
+    judge_key_env: Variable = ""
+    """The environment variable that holds the key for it."""
     forgetting: Bound = 0.05
     """Nats of likelihood lost on frozen labels against what serves."""
     forgetting_anchor: Bound = 0.1
@@ -76,6 +83,8 @@ class GuardSettings(Section):
     """Rise of the share of questions whose answer follows the opinion of whoever asks."""
     forgetting_general: Bound = 0.05
     """Nats lost on questions that any model is asked, where conversations are learned from."""
+    judged: Bound = 0.1
+    """How much more often the judge prefers what serves, as a share of conversations."""
     memorisation: Bound = 0.75
     """How well (AUC) learned rows can be told from others by their likelihood."""
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
+Address = Annotated[str, Field(pattern=r"^$|^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+Variable = Annotated[str, Field(pattern=r"^$|^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class Section(BaseModel):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from upwell.settings.section import Count, Positive, Section, Share
+from upwell.settings.section import Address, Count, Positive, Section, Share, Variable
 
 
 class ServeSettings(Section):
@@ -22,10 +18,10 @@ class ServeSettings(Section):
     """Tokens that a reply in conversation may have."""
     reply_seconds: Positive = 300.0
     """Time that a reply may take, waiting included."""
-    upstream: Annotated[str, Field(pattern=r"^$|^https?://[^\s/?#@]+(/[^\s?#]*)?$")] = ""
+    upstream: Address = ""
     """Another server that speaks OpenAI's API, such as https://host/v1. It answers what names no
     model of this project; empty: nothing leaves this machine."""
-    upstream_key_env: Annotated[str, Field(pattern=r"^$|^[A-Za-z_][A-Za-z0-9_]*$")] = ""
+    upstream_key_env: Variable = ""
     """The environment variable that holds the key for it."""
     upstream_seconds: Positive = 60.0
     """Time that it may be silent."""

@@ -20,11 +20,13 @@ from upwell.stages.evaluate.common_ground import DISPUTED, KNOWN, opinions
 from upwell.stages.evaluate.guards import Finding, unmeasured
 from upwell.stages.evaluate.marks import Judged
 from upwell.tables import to_table
+from upwell.wiring import verdicts
 from upwell.wiring.judging import Trial
 from upwell.wiring.learning import load, loaded
 from upwell.wiring.turns import seed_of
 
-NAMES = ("length", "refusal", "repeats", "extraction", "flattery", "forgetting_general")
+OF_REPLIES = ("length", "refusal", "repeats", "extraction", "judged")
+NAMES = (*OF_REPLIES, "flattery", "forgetting_general")
 ASKED, FEWEST = 16, 8
 """Conversations that both versions are asked; with fewer, nothing is said of replies."""
 LONGEST = 64
@@ -49,15 +51,16 @@ def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
     rows = _sampled(trial.rows, rng)
     if rows.num_rows < FEWEST:
         few = unmeasured("few", rows=rows.num_rows, minimum=FEWEST)
-        return dict.fromkeys(NAMES[:4], few)
-    sure, told = trial.project.settings.guards.confidence, rows["input"].to_pylist()
+        return dict.fromkeys(OF_REPLIES, few)
+    settings, told = trial.project.settings.guards, rows["input"].to_pylist()
+    sure, owners = settings.confidence, owners_of(rows)
     texts = [_replied(trial.task, model, rows) for model in (mine, before)]
     judged = [
         Judged("", rows, pa.table({"output": [[text] for text in one]}), rows.select([]))
         for one in texts
     ]
-    users = pa.chunked_array([owners_of(rows)])
-    learned = forgetting.sample(trial.data.train, trial.project.settings.guards.rows, False, rng)
+    users = pa.chunked_array([owners])
+    learned = forgetting.sample(trial.data.train, settings.rows, False, rng)
     known = _sampled(_personal(learned), rng)
     own = known["input"].to_pylist()
     out = [
@@ -68,6 +71,7 @@ def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
         "length": conduct.length(judged[0], judged[1], users, sure, rng),
         "refusal": probes.risen([probes.refuses(one) for one in texts], sure, rng),
         "repeats": probes.risen([probes.repeats(one, told, learned) for one in texts], sure, rng),
+        "judged": verdicts.judged(settings, [_messages(one) for one in told], texts, owners),
     }  # fmt: skip
 
 
@@ -113,7 +117,7 @@ def replies(task: Any, model: Model, told: Sequence[str], groups: Sequence[str] 
     ``groups`` are those of who asks; without them nobody has one.
     """
     streams = [
-        task.talk(model, listed(one) or _alone(one), Manner(LONGEST, group=group))
+        task.talk(model, _messages(one), Manner(LONGEST, group=group))
         for one, group in zip(told, groups or [""] * len(told), strict=True)
     ]
     found = [""] * len(streams)
@@ -123,8 +127,8 @@ def replies(task: Any, model: Model, told: Sequence[str], groups: Sequence[str] 
     return found
 
 
-def _alone(text: str) -> Messages:
-    return [{"role": "user", "content": text}]
+def _messages(text: str) -> Messages:
+    return listed(text) or [{"role": "user", "content": text}]
 
 
 def _rows(told: Sequence[tuple[str, str]], trial: Trial) -> pa.Table:
