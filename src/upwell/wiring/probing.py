@@ -107,7 +107,7 @@ def _personal(rows: pa.Table) -> pa.Table:
 
 
 def _replied(task: Any, model: Model, rows: pa.Table) -> list[str]:
-    """The same for rows, each as who asks is answered."""
+    """What ``model`` replies in each row's conversation, spoken to as its group is."""
     return replies(task, model, rows["input"].to_pylist(), rows["group"].to_pylist())
 
 
