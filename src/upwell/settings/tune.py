@@ -37,6 +37,8 @@ class TuneSettings(Section):
     asked: Annotated[float, Field(ge=0.0)] = 0.0
     """What the words of a conversation count for beside the reply's, where ``positives`` teach a
     model that talks: what users write stays as probable as it was."""
+    imitated: Annotated[float, Field(ge=0.0)] = 0.0
+    """What the liked row of a pair counts for as a label, beside the pair, where `dpo` learns."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     label_share: Literal["auto"] | Annotated[float, Field(ge=0.0, le=1.0)] = "auto"
     label_share_grid: tuple[float, ...] = ()

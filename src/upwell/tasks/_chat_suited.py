@@ -3,10 +3,10 @@
 With ``BOTH`` likes and as many dislikes the objective is ``kto``, whose losses end where a reply
 has become clearly less probable than it was. Before that it is ``positives``: what a few dislikes
 push away is mostly good language. With ``PAIRS`` corrections of ``PEOPLE`` users, or ``ALONE``, it
-is ``dpo``, which takes one pass at a higher rate: what it learns is the difference of a pair. What
-fewer put right is imitated, in about ``LOOKS`` / 4 steps however many they are: they mostly want
-one thing, which their edits show whole. With the replies what was asked is learned a little, too:
-else the model forgets how people write.
+is ``dpo``, which takes one pass at a higher rate: what it learns is the difference of a pair, and
+a little to say what users made of it. What fewer put right is imitated, in about ``LOOKS`` / 4
+steps however many they are: they mostly want one thing, which their edits show whole. With the
+replies what was asked is learned a little, too: else the model forgets how people write.
 """
 
 from __future__ import annotations
@@ -44,7 +44,12 @@ BY_TUNING: Mapping[str, dict[str, object]] = {
         "warmup": 0.1,
     },
 }  # fmt: skip
-OF_PAIRS: Mapping[str, object] = {"learning_rate": 1e-3, "epochs": 1, "average": 0.0}
+OF_PAIRS: Mapping[str, object] = {
+    "learning_rate": 1e-3,
+    "epochs": 1,
+    "average": 0.0,
+    "imitated": 0.1,
+}
 OF_EDITS: Mapping[str, object] = {"batch_rows": 4, "patience": 2, "average": 0.0, "asked": 0.2}
 
 

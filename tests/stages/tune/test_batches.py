@@ -12,7 +12,7 @@ from torch import nn
 
 from upwell.stages.tune import batches
 from upwell.stages.tune.batches import Batches
-from upwell.stages.tune.plans import by_row, by_user, partners
+from upwell.stages.tune.plans import by_row, by_user, pairs, partners, same_input
 
 if TYPE_CHECKING:
     from tests.stages.tune.conftest import Toy, World
@@ -48,7 +48,7 @@ def test_by_row_every_row_that_teaches_is_in_one_batch(
 ) -> None:
     rows = asked([text for _, text in each])
     learned = np.array([ok for ok, _ in each], dtype=bool)
-    found = by_row(rows, learned, partners(rows), size, 3)
+    found = by_row(rows, learned, pairs(partners(rows)), size, 3)
     assert (
         sorted(np.concatenate([*found, np.array([], int)]).tolist())
         == np.nonzero(learned)[0].tolist()
@@ -72,17 +72,32 @@ def test_by_row_a_correction_stays_with_what_it_corrects(
     for place, name in enumerate(names):
         twin = name.removesuffix("#correction") if "#" in name else f"{name}#correction"
         assert other[place] == (names.index(twin) if twin in names else -1)
-    found = by_row(rows, learned, other, size, 3)
+    found = by_row(rows, learned, pairs(other), size, 3)
     assert sorted(np.concatenate([*found, np.array([], int)])) == np.nonzero(learned)[0].tolist()
     assert all(len(batch) <= size + 1 for batch in found)
     for batch in found:
         assert {p for p in other[batch] if p >= 0 and learned[p]} <= set(batch)
 
 
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), max_size=80), st.integers(1, 20))
+def test_by_row_rows_of_one_input_share_a_batch_up_to_its_size(
+    each: list[tuple[bool, int]], size: int
+) -> None:
+    rows = asked([f"{text}" for _, text in each])
+    learned = np.array([ok for ok, _ in each], dtype=bool)
+    text = np.array([text for _, text in each], dtype=int)
+    found = by_row(rows, learned, same_input(rows, learned, size), size, 3)
+    assert sorted(np.concatenate([*found, np.array([], int)])) == np.nonzero(learned)[0].tolist()
+    assert all(len(batch) < 2 * size for batch in found)
+    for one in set(text[learned]):
+        there = [int((text[batch] == one).sum()) for batch in found]
+        assert sum(count > 0 for count in there) <= -(-sum(there) // size)
+
+
 def test_inputs_of_similar_length_share_a_batch_in_random_company() -> None:
     length = np.random.default_rng(0).integers(1, 400, 5000)
     rows = asked(["x" * n for n in length])
-    found = by_row(rows, np.ones(5000, bool), partners(rows), 16, 0)
+    found = by_row(rows, np.ones(5000, bool), pairs(partners(rows)), 16, 0)
     padded = sum(len(batch) * length[batch].max() for batch in found)
     assert padded < 1.05 * length.sum()
     # Not one ranking of all: each group of batches has short and long ones.

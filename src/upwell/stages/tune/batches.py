@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from upwell.ports import Batch, Task
 from upwell.settings import TuneSettings
 from upwell.stages.tune.objective import label_loss
-from upwell.stages.tune.plans import Order, by_row, by_user, partners
+from upwell.stages.tune.plans import Order, by_row, by_user, pairs, partners, same_input
 from upwell.stages.tune.shown import Objective, Shown
 
 KEPT_BYTES = 1 << 30
@@ -67,12 +67,13 @@ class Part:
 class Batches:
     """The batches of one split, in the order of ``plan``; each holds a row that is learned from.
 
-    With ``likes_alone``, and where there are likes or labels, dislikes are not read.
+    With ``likes_alone``, and where there are likes or labels, dislikes are not read. ``contrasts``
+    puts what was said to one input beside each other, ``size`` rows of it at most.
     """
 
     def __init__(
         self, task: Task, model: nn.Module, rows: pa.Table, size: int, seed: int,
-        likes_alone: bool = False,
+        likes_alone: bool = False, contrasts: bool = False,
     ) -> None:  # fmt: skip
         self.task = task
         self.model = model
@@ -85,11 +86,11 @@ class Batches:
         if likes_alone and liked.any():
             self.learned = liked
         self.partner = partners(rows)
-        self.plan = (
-            by_user(rows, self.learned, size, seed)
-            if task.BATCH_BY == "user"
-            else by_row(rows, self.learned, self.partner, size, seed)
-        )
+        if task.BATCH_BY == "user":
+            self.plan = by_user(rows, self.learned, size, seed)
+        else:
+            units = same_input(rows, self.learned, size) if contrasts else pairs(self.partner)
+            self.plan = by_row(rows, self.learned, units, size, seed)
         self.totals = torch.tensor(
             [weight[self.label].sum(), weight[~self.label].sum()], dtype=torch.float64
         )

@@ -118,6 +118,9 @@ REFERENCED = frozenset({"kto", "apo_zero", "dpo", "npo"})
 """Objectives that look at ``reference_log_prob``."""
 PAIRED = "dpo"
 """The one that looks at the difference of two rows."""
+CONTRASTED = frozenset({"kto", "apo_zero"})
+"""Those of single rows whose gradient is less noisy where a batch holds what was liked and what was
+disliked of the same input: what both have in common drops out of the step."""
 
 
 def combined(label_share: float, sums: Tensor, totals: Tensor) -> Tensor:

@@ -34,24 +34,49 @@ def by_user(rows: pa.Table, learned: NDArray[np.bool_], size: int, seed: int) ->
 
 
 def by_row(
-    rows: pa.Table, learned: NDArray[np.bool_], partner: Order, size: int, seed: int
+    rows: pa.Table, learned: NDArray[np.bool_], units: Order, size: int, seed: int
 ) -> list[Order]:
     """Positions of the rows of each batch: rows that are learned from, ``size`` in each.
 
     Rows with inputs of similar length are together, for the shorter of two texts is padded to the
-    longer. A row and its ``partner`` share a batch, which may then have one row more.
+    longer. Rows with the same number in ``units`` (a place of one of them) share a batch, which may
+    then have some rows more.
     """
-    both = learned & (partner >= 0)
-    both[both] = learned[partner[both]]
-    place = np.arange(len(learned))
-    (first,) = np.nonzero(learned & (~both | (place < partner)))
-    length = pc.utf8_length(rows["input"]).to_numpy()
+    (useful,) = np.nonzero(learned)
+    first, code, count = np.unique(units[useful], return_inverse=True, return_counts=True)
+    together = useful[np.argsort(code, kind="stable")]
+    start = np.cumsum(count) - count
+    length = pc.utf8_length(rows["input"]).to_numpy()[first]
     return [
-        np.concatenate([[u, partner[u]] if both[u] else [u] for u in one]).astype(np.int64)
-        if both[one].any()
-        else one
-        for one in _packed(first, length, 1 + both, size, seed)
+        np.concatenate([together[start[u] : start[u] + count[u]] for u in one])
+        for one in _packed(np.arange(len(first)), length, count, size, seed)
     ]
+
+
+def pairs(partner: Order) -> Order:
+    """(n,) the unit of each row: the first place of a row and its partner.
+
+    >>> pairs(np.array([-1, 2, 1])).tolist()
+    [0, 1, 1]
+    """
+    place = np.arange(len(partner))
+    return np.where(partner >= 0, np.minimum(place, partner), place)
+
+
+def same_input(rows: pa.Table, learned: NDArray[np.bool_], size: int) -> Order:
+    """(n,) the unit of each row: rows that are learned from with one input, ``size`` at most.
+
+    >>> rows = pa.table({"input": ["a", "b", "a", "a"]})
+    >>> same_input(rows, np.array([True] * 4), 2).tolist()
+    [0, 1, 0, 3]
+    """
+    code = rows["input"].combine_chunks().dictionary_encode().indices.to_numpy()
+    order = np.lexsort((~learned, code))
+    start = np.searchsorted(code[order], code[order])
+    head = order[np.arange(len(order)) - (np.arange(len(order)) - start) % size]
+    unit = np.empty_like(order)
+    unit[order] = head
+    return unit
 
 
 def partners(rows: pa.Table) -> Order:

@@ -46,13 +46,14 @@ def apo_zero(shown: Shown, settings: TuneSettings) -> Tensor:
 
 
 def dpo(shown: Shown, settings: TuneSettings) -> Tensor:
-    """−(1−ε)·log σ(βΔ) − ε·log σ(−βΔ), direct preference optimisation: ≥ the entropy of ε, ≥ 0.
+    """−(1−ε)·log σ(βΔ) − ε·log σ(−βΔ) − α·log p of a like: ≥ the entropy of ε, ≥ 0.
 
     Δ is r of the liked less r of the disliked row of a pair, and both rows carry the pair's loss.
     A row without a partner is held against a target that has not moved: Δ = f·r. ε is
     ``label_smoothing``. The gradient vanishes as Δ → ∞ without smoothing; with it, it does at
-    βΔ = log((1−ε)/ε) and turns round beyond, so that no pair pulls for ever. Rafailov et al. 2023,
-    arXiv:2305.18290; smoothing: Mitchell 2023 ("conservative DPO").
+    βΔ = log((1−ε)/ε) and turns round beyond, so that no pair pulls for ever. α is ``imitated``:
+    what the liked row counts for as a label besides. Rafailov et al. 2023, arXiv:2305.18290;
+    smoothing: Mitchell 2023 ("conservative DPO"); α: Pang et al. 2024, arXiv:2404.19733.
 
     >>> from upwell.stages.tune.shown import example
     >>> shown = example([0.4, 0.1, 0.4], [1, -1, 1], reference=[0.2, 0.2, 0.2], partner=[1, 0, -1])
@@ -60,9 +61,12 @@ def dpo(shown: Shown, settings: TuneSettings) -> Tensor:
     tensor([0.2231, 0.2231, 0.4055])
     >>> dpo(shown, TuneSettings(beta=1.0, label_smoothing=0.2))
     tensor([0.5004, 0.5004, 0.5441])
+    >>> dpo(shown, TuneSettings(beta=1.0, imitated=0.1))
+    tensor([0.3148, 0.2231, 0.4971])
     """
     scaled, smooth = _apart(shown, settings), settings.label_smoothing
-    return -(1 - smooth) * logsigmoid(scaled) - smooth * logsigmoid(-scaled)
+    apart = -(1 - smooth) * logsigmoid(scaled) - smooth * logsigmoid(-scaled)
+    return apart - settings.imitated * inside(shown.log_prob) * (shown.sign > 0)
 
 
 def missed(shown: Shown, settings: TuneSettings) -> Tensor:

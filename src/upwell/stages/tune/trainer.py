@@ -22,7 +22,7 @@ from upwell.stages.tune import checkpoint as disk
 from upwell.stages.tune import diagnostics, guard
 from upwell.stages.tune.batches import Batches
 from upwell.stages.tune.learner import Learner, processes
-from upwell.stages.tune.objective import PAIRED, REFERENCED, combined, likelihood
+from upwell.stages.tune.objective import CONTRASTED, PAIRED, REFERENCED, combined, likelihood
 from upwell.stages.tune.preferences import missed
 from upwell.stages.tune.reference import reference
 from upwell.tables import Dataset, canonical_json
@@ -133,8 +133,8 @@ class _Training:
         self.label_share = label_share
         self.judged_share = judged_share
         self.metric = metric
-        likes = settings.objective == "positives"
-        self.train = Batches(task, model, data.train, settings.batch_rows, seed, likes)
+        likes, contrasts = settings.objective == "positives", settings.objective in CONTRASTED
+        self.train = Batches(task, model, data.train, settings.batch_rows, seed, likes, contrasts)
         self.held_out = Batches(task, model, data.validation, settings.batch_rows, seed)
         if not len(self.train):
             raise StageError("tune.no_rows", rows=data.train.num_rows)
