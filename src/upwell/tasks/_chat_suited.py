@@ -45,7 +45,7 @@ BY_TUNING: Mapping[str, dict[str, object]] = {
     },
 }  # fmt: skip
 OF_PAIRS: Mapping[str, object] = {
-    "learning_rate": 1e-3,
+    "learning_rate": 5e-4,
     "epochs": 1,
     "average": 0.0,
     "imitated": 0.1,
