@@ -26,7 +26,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PLAIN = [ROOT / "Makefile", ROOT / ".ci" / "run", ROOT / "pyproject.toml", *PAGES]
 
 LONGEST_FILE, LONGEST_FUNCTION = 300, 40
-HEAVY = {"torch", "transformers", "accelerate", "safetensors", "scipy", "usearch"}
+HEAVY = {"torch", "transformers", "accelerate", "safetensors", "scipy", "usearch", "bitsandbytes"}
 """Optional and slow to import: these may be imported where they are needed."""
 SLOW_STANDARD = {"importlib.metadata"}
 HEAVIEST_AT_REST = ("torch", "transformers", "pyarrow", "duckdb", "numpy", "pydantic", "rich")

@@ -257,3 +257,8 @@ def test_less_than_everything_may_learn(tuning: Literal["lora", "head"], tmp_pat
     asked = DATA.test.slice(0, 4)
     said, again = (tagging.answer(one, asked, 1) for one in (model, tagging.load(tmp_path)))
     assert said["output"].equals(again["output"])
+
+
+def test_weights_of_four_bits_are_refused() -> None:
+    with pytest.raises(PluginError, match=r"task\.no_qlora"):
+        tagging.adapt(tagging.start("", DATA, 0), DATA, TuneSettings(tuning="qlora"))

@@ -219,6 +219,12 @@ def test_tuning_says_what_learns(base: str, tuning: str, learns: str) -> None:
     np.testing.assert_array_equal(untouched, again)
 
 
+def test_weights_of_four_bits_are_refused() -> None:
+    toy = task.toy(0)
+    with pytest.raises(PluginError, match=r"task\.no_qlora"):
+        task.adapt(task.start("", toy, 0), toy, TuneSettings(tuning="qlora"))
+
+
 def test_auto_takes_the_head_for_few_rows_and_all_for_many(
     base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,8 +13,9 @@ class TuneSettings(Section):
     """How a model learns. ``label_share`` is λ; ``auto`` follows the effective counts."""
 
     base: str = "minilm"
-    tuning: Literal["auto", "full", "lora", "head"] = "auto"
-    """Which weights learn: all, low-rank adapters, or a head on the frozen base."""
+    tuning: Literal["auto", "full", "lora", "qlora", "head"] = "auto"
+    """Which weights learn: all, low-rank adapters, these beside weights of four bits (``qlora``,
+    for chat), or a head on the frozen base."""
     rank: Count = 8
     """Rank of the adapters."""
     group_adapters: bool = False

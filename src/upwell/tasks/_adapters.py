@@ -9,6 +9,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from upwell.tasks._encoder import HasBody
+from upwell.tasks._quantised import whole
 
 
 def add(model: HasBody, rank: int) -> None:
@@ -23,10 +24,11 @@ def add(model: HasBody, rank: int) -> None:
 
 
 def merged(body: Any) -> Any:
-    """A copy of the body in which the adapters have become part of the weights."""
+    """A copy of the body in which the adapters have become part of the weights, which are whole."""
     body = copy.deepcopy(body)
     for name, part in list(body.named_modules()):
         if isinstance(part, BaseTunerLayer):
+            body.set_submodule(f"{name}.base_layer", whole(part.get_base_layer()))
             part.merge()
             parent, _, own = name.rpartition(".")
             setattr(body.get_submodule(parent), own, part.get_base_layer())

@@ -20,6 +20,8 @@ from upwell.settings import TuneSettings
 
 BIG = 20_000_000
 """Weights from which low-rank adapters learn in place of all."""
+LOW = ("lora", "qlora")
+"""Ways of tuning by adapters, which take the same settings."""
 BOTH = 500
 """Likes, and dislikes, from which on both are learned from, and not what was liked alone."""
 PAIRS, PEOPLE, ALONE = 30, 10, 200
@@ -56,9 +58,9 @@ OF_EDITS: Mapping[str, object] = {"batch_rows": 4, "patience": 2, "average": 0.0
 def suited(size: int, tuning: str, learned: pa.Table) -> dict[str, object]:
     """Settings for a model of ``size`` weights that learns these rows of ``EXAMPLE``."""
     found = _by_size(size, tuning, learned)
-    if tuning == "lora" and found["objective"] == "dpo":
+    if tuning in LOW and found["objective"] == "dpo":
         return {**found, **OF_PAIRS}
-    if tuning == "lora" and found["objective"] == "positives":
+    if tuning in LOW and found["objective"] == "positives":
         return {**found, **_of_edits(learned)}
     return found
 
@@ -76,7 +78,7 @@ def where_free(settings: TuneSettings, suited: Mapping[str, object]) -> TuneSett
 
 
 def _by_size(size: int, tuning: str, learned: pa.Table) -> dict[str, object]:
-    way = "tiny" if size < BIG and tuning != "lora" else tuning
+    way = "lora" if tuning in LOW else "tiny" if size < BIG else tuning
     objective = _objective(learned)
     return {**BY_TUNING[way], "tuning": tuning, "objective": objective, "beta": 10.0}
 

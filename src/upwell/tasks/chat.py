@@ -33,8 +33,9 @@ from upwell.tasks._chat_model import SHORTEST, Talker, groups, together
 from upwell.tasks._chat_pack import IGNORED
 from upwell.tasks._chat_reply import Said, likeliest, others, stream
 from upwell.tasks._chat_rows import can_be_read, checked, messages
-from upwell.tasks._chat_suited import BIG, of_group, suited, where_free
+from upwell.tasks._chat_suited import BIG, LOW, of_group, suited, where_free
 from upwell.tasks._chat_toy import toy
+from upwell.tasks._quantised import quantise
 
 __all__ = [
     "ABOUT", "BATCH_BY", "METRIC", "Talker", "adapt", "answer", "collate", "groups", "judge",
@@ -77,7 +78,7 @@ def adapt(model: Talker, data: Dataset, settings: TuneSettings) -> TuneSettings:
     """Choose what learns by the size of the model, and from what by the amount of feedback.
 
     See ``_chat_suited``; ``head`` is the output layer. Raises PluginError ``chat.objective`` for
-    those that stand on the probability of a whole reply.
+    those that stand on the probability of a whole reply, and as ``quantise`` does.
     """
     if settings.objective in ("ips", "snips"):
         raise PluginError("chat.objective", objective=settings.objective)
@@ -85,7 +86,9 @@ def adapt(model: Talker, data: Dataset, settings: TuneSettings) -> TuneSettings:
     tuning = settings.tuning
     if tuning == "auto":
         tuning = "lora" if size >= BIG else "full"
-    if tuning == "lora":
+    if tuning == "qlora":
+        quantise(model.body, settings.precision)
+    if tuning in LOW:
         from upwell.tasks._adapters import add
 
         with torch.random.fork_rng(devices=[]):

@@ -86,8 +86,11 @@ def start(base: str, data: Dataset, seed: int) -> Tagger:
 def adapt(model: Tagger, data: Dataset, settings: TuneSettings) -> TuneSettings:
     """Freeze layers or add adapters as ``settings`` say; ``auto`` lets everything learn.
 
-    What nobody set follows from the encoder's width and from how long the texts are.
+    What nobody set follows from the encoder's width and from how long the texts are. Raises
+    PluginError ``task.no_qlora``.
     """
+    if settings.tuning == "qlora":
+        raise PluginError("task.no_qlora")
     if settings.tuning == "lora":
         from upwell.tasks._adapters import add
 

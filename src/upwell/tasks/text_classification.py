@@ -156,9 +156,11 @@ def adapt(model: Classifier, data: Dataset, settings: TuneSettings) -> TuneSetti
 
     ``head``: the head on the frozen encoder; ``lora``: low-rank adapters and the head; ``full``:
     everything but the lowest ``freeze_layers``. ``auto`` is ``head`` below ``FEW`` training rows
-    and ``full`` from there on.
+    and ``full`` from there on. Raises PluginError ``task.no_qlora``.
     """
     chosen = settings.tuning
+    if chosen == "qlora":
+        raise PluginError("task.no_qlora")
     if chosen == "auto":
         from_scratch = model.encoder is not None
         chosen = "full" if from_scratch or data.train.num_rows >= FEW else "head"
