@@ -38,7 +38,7 @@ SAID: Mapping[str, Json] = {"estimator": "snips", "n": 400, "ess": 210.0}
 TOLD: Mapping[str, Json] = {
     "column": "text", "columns": 3, "changed": 1, "old": 90, "new": 10, "before": 0.1,
     "after": 0.2, "plain": 0.1, "by_chance": 0.05, "rows": 40, "judged": 50, "low": 0.1,
-    "high": 0.2, "learned": 9, "others": 8, "questions": 24, "p": 0.01,
+    "high": 0.2, "learned": 9, "others": 8, "questions": 24, "p": 0.01, "unread": 2,
 }  # fmt: skip
 GUARDS = [name for name in GuardSettings.model_fields if f"guard.{name}" in catalogue("en")]
 
@@ -176,7 +176,9 @@ def test_every_guard_has_its_sentence_whatever_it_found(name: str, lang: str) ->
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_why_a_guard_measured_nothing_has_its_sentence(lang: str) -> None:
-    numbers: dict[str, Json] = {"rows": 3, "minimum": 30, "days": 1.0, "code": "store.broken"}
+    numbers: dict[str, Json] = {
+        "rows": 3, "unread": 2, "minimum": 30, "days": 1.0, "code": "store.broken", "host": "h",
+    }  # fmt: skip
     for key in catalogue(lang):
         if key.startswith("guard.why."):
             told = {"key": "gate.guards.unmeasured", "guard": "drift", "says": key, **numbers}
