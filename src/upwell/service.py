@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,7 @@ from upwell.store.project import Project
 from upwell.tables import canonical_json, micros, to_records, to_table
 from upwell.wiring.chat import Chats, Reply, Spoken
 from upwell.wiring.known import Known
-from upwell.wiring.serving import answers, place
+from upwell.wiring.serving import Requests, answers, place
 
 LONGEST_INPUT = 1 << 20
 """Characters of an input: as many as an event's payload may have."""
@@ -124,7 +125,7 @@ class Upwell:
                 # What a model makes when it is first asked, it makes for nobody now.
                 asked = self._known.asking([""], now)
                 asking = Asking(1, 0.0, np.random.default_rng(0))
-                answers(self.project, self._live, self._known, [""], asked, asking, now)
+                self._answers([""], asked, asking, now)
         return champion is not None
 
     def recommend(
@@ -155,7 +156,7 @@ class Upwell:
         who = self._known.who(users, personalize, at)
         asking = Asking(k, settings.serve.explore, np.random.default_rng(secrets.randbits(64)))
         asked = self._known.asking(who, at)
-        found = answers(self.project, self._live, self._known, who, asked, asking, at).to_pylist()
+        found = self._answers(who, asked, asking, at)
         records = [
             Prediction(
                 new_id(at), user, settings.project.task, answer["model"], at, {},
@@ -229,6 +230,14 @@ class Upwell:
         at = now or datetime.now(UTC)
         return self.chats.reply(spoken, new_id(at), at)
 
+    def _answers(
+        self, users: Sequence[str], inputs: pa.Table, asking: Asking, at: datetime
+    ) -> list[dict[str, Any]]:
+        """What the versions that serve say, a record for each row."""
+        asked = Requests(self.project, self._live, self._known, users, inputs, asking, at)
+        said: list[dict[str, Any]] = answers(asked).to_pylist()
+        return said
+
     def _answered(
         self, texts: Sequence[str], users: Sequence[str], who: Sequence[str], k: int, at: datetime
     ) -> pa.Table:
@@ -239,9 +248,7 @@ class Upwell:
         questions = self._known.questions(askers, [texts[place] for place in asked], at)
         rng = np.random.default_rng(secrets.randbits(64))
         asking = Asking(k, serve.explore, rng, serve.abstain)
-        said = answers(
-            self.project, self._live, self._known, askers, questions, asking, at
-        ).to_pylist()
+        said = self._answers(askers, questions, asking, at)
         blank = {**told.BLANK, "model": self._live.version}
         found = dict(zip(asked, said, strict=True))
         given = [found.get(place, blank) for place in range(len(texts))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -26,15 +26,29 @@ from upwell.wiring.known import Known
 from upwell.wiring.trials import finish
 
 
-def answers(
-    project: Project,
-    live: Live,
-    known: Known,
-    users: Sequence[str],
-    inputs: pa.Table,
-    asking: Asking,
-    at: datetime,
-) -> pa.Table:
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Rows of inputs, one of each user, that the versions which serve are to answer at a moment."""
+
+    project: Project
+    live: Live
+    known: Known
+    users: Sequence[str]
+    inputs: pa.Table
+    asking: Asking
+    at: datetime
+
+    def of(self, rows: npt.NDArray[np.int64], explore: float) -> Requests:
+        """Those at some places, with another share of exploring."""
+        return replace(
+            self,
+            users=[self.users[row] for row in rows.tolist()],
+            inputs=self.inputs.take(pa.array(rows)),
+            asking=replace(self.asking, explore=explore),
+        )
+
+
+def answers(asked: Requests) -> pa.Table:
     """An answer for each user's input row, in order: columns of ``engine.answer`` and four more.
 
     Somebody nobody knows (an empty user) gets what the champion thinks best, with certainty: no
@@ -46,40 +60,32 @@ def answers(
     answering, null outside one. A challenger that cannot be loaded or raises ends its trial, and
     the champion answers. Raises StageError while no version serves.
     """
-    nobody = np.array([not user for user in users], dtype=np.bool_)
-    if asking.explore and nobody.any():
-        return _apart(project, live, known, users, inputs, asking, at, nobody)
+    nobody = np.array([not user for user in asked.users], dtype=np.bool_)
+    if asked.asking.explore and nobody.any():
+        return _apart(asked, nobody)
+    project, live, asking = asked.project, asked.live, asked.asking
     task = project.settings.project.task
     champion = champion_of(project.journal, task)
     if champion is not None and champion != live.version:
         place(project, live, project.ledger.version(champion))
     trial = Trials(project.journal).running(task)
     if trial is not None and trial.champion == champion:
-        return _tried(project, live, known, users, inputs, asking, at, trial)
-    inputs = _grouped(project, live, known, [champion], users, inputs, at)
+        return _tried(asked, trial)
+    inputs = _grouped(asked, [champion])
     version, found = live.answer(inputs, asking.k, asking.explore, asking.rng, asking.abstain)
     return _marked(_spoken(project, live, inputs, found, [version] * found.num_rows), None)
 
 
-def _tried(
-    project: Project,
-    live: Live,
-    known: Known,
-    users: Sequence[str],
-    inputs: pa.Table,
-    asking: Asking,
-    at: datetime,
-    trial: Trial,
-) -> pa.Table:
+def _tried(asked: Requests, trial: Trial) -> pa.Table:
     """The answers of both versions of a trial, each to who meets it."""
+    project, live, users = asked.project, asked.live, asked.users
     problem = _ready(project, live, trial)
-    both = [trial.champion, trial.challenger]
-    inputs = _grouped(project, live, known, both, users, inputs, at)
-    split = split_of(project, trial, users, at)
-    found, raised = live.answer_split(inputs, asking, split)
+    inputs = _grouped(asked, [trial.champion, trial.challenger])
+    split = split_of(project, trial, users, asked.at)
+    found, raised = live.answer_split(inputs, asked.asking, split)
     found = _spoken(project, live, inputs, found, found["model"].to_pylist())
     if (failed := problem or raised) is not None:
-        end_failed(project, trial, failed, at)
+        end_failed(project, trial, failed, asked.at)
         return _marked(found, None)
     told: dict[str, Json] = {"id": trial.id, "chance": float(split.chance.max(initial=0.0))}
     return _marked(found, trial.mode, [told if user else None for user in users])
@@ -91,42 +97,25 @@ def end_failed(project: Project, trial: Trial, problem: Exception, at: datetime)
     finish(project, trial, "rollback", {"key": "trial.failed", "problem": told}, at)
 
 
-def _apart(
-    project: Project,
-    live: Live,
-    known: Known,
-    users: Sequence[str],
-    inputs: pa.Table,
-    asking: Asking,
-    at: datetime,
-    nobody: npt.NDArray[np.bool_],
-) -> pa.Table:
+def _apart(asked: Requests, nobody: npt.NDArray[np.bool_]) -> pa.Table:
     """The answers to those who are known and to those who are not, in the order of the rows."""
-    parts, places = [], []
-    for rows, explore in ((~nobody, asking.explore), (nobody, 0.0)):
-        where = np.flatnonzero(rows)
-        if len(where):
-            some, how = [users[one] for one in where.tolist()], replace(asking, explore=explore)
-            asked = inputs.take(pa.array(where))
-            parts.append(answers(project, live, known, some, asked, how, at))
-            places.append(where)
+    places = [np.flatnonzero(~nobody), np.flatnonzero(nobody)]
+    parts = [
+        answers(asked.of(rows, explore))
+        for rows, explore in zip(places, (asked.asking.explore, 0.0), strict=True)
+        if len(rows)
+    ]
     return pa.concat_tables(parts).take(pa.array(np.argsort(np.concatenate(places))))
 
 
-def _grouped(
-    project: Project,
-    live: Live,
-    known: Known,
-    versions: Sequence[str | None],
-    users: Sequence[str],
-    inputs: pa.Table,
-    at: datetime,
-) -> pa.Table:
+def _grouped(asked: Requests, versions: Sequence[str | None]) -> pa.Table:
     """The rows with the group of who asks (see ``groups_of``); other tasks' rows have theirs."""
-    if plugin("tasks", project.settings.project.task).ABOUT != "answer":
+    inputs = asked.inputs
+    if plugin("tasks", asked.project.settings.project.task).ABOUT != "answer":
         return inputs
-    held = [live.held(version) for version in versions if version is not None]
-    groups = groups_of(project, known, [one.model for one in held if one], users, at)
+    held = [asked.live.held(version) for version in versions if version is not None]
+    models = [one.model for one in held if one]
+    groups = groups_of(asked.project, asked.known, models, asked.users, asked.at)
     place = inputs.schema.get_field_index("group")
     return inputs.set_column(place, inputs.schema.field(place), pa.array(groups, pa.string()))
 
