@@ -243,6 +243,12 @@ def test_a_version_without_groups_and_back(upwell: Upwell) -> None:
     )
     plain = ModelVersion("plain", "chat", NOW, None, "none", {}, None, path, digest)
     project.ledger.add_version(plain)
+    at = NOW + timedelta(days=1)
+    trials.start(project, "plain", at, id="plain", mode="ab", share=0.999)
+    found = upwell.predict("de1", "hi, tea", now=at)
+    (kept,) = [row for row in recorded(upwell) if row["id"] == found["prediction"][0].as_py()]
+    assert (kept["model"], json.loads(kept["output"]).get("group")) == ("plain", None)
+    end(upwell, "plain", at)
     project.ledger.decide(Decision("d1", "plain", "chat", NOW, "promote", ()), "plain")
     assert said(upwell, "de1")[1] == ""
     project.ledger.decide(Decision("d2", version.id, "chat", NOW, "rollback", ()), version.id)

@@ -164,6 +164,7 @@ def test_settings_follow_the_size_and_the_feedback() -> None:
     pairs = chat.adapt(own, Dataset(table, table, table, table), TuneSettings(tuning="lora"))
     assert pairs.objective == "dpo"
     assert {name: getattr(pairs, name) for name in _chat_suited.OF_PAIRS} == _chat_suited.OF_PAIRS
+    assert pairs.imitated > 0  # what users made of it is learned, and not the difference alone
     chosen = TuneSettings(objective="apo_zero", tuning="head", learning_rate=0.1)
     told = chat.adapt(chat.start("", DATA, 0), DATA, chosen)
     assert (told.objective, told.tuning, told.learning_rate) == ("apo_zero", "head", 0.1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -51,6 +52,20 @@ def test_it_learns_and_says_how(toy: Toy, data: Dataset, settings: TuneSettings)
     assert isinstance(facts["gradient_cosine"], float)
     assert facts["gradient_cosine"] > 0
     assert facts["kl_to_live"] is None
+
+
+@pytest.mark.parametrize("objective", ["kto", "apo_zero"])
+def test_what_was_said_to_one_input_is_learned_in_one_step(
+    toy: Toy, worlds: type[World], settings: TuneSettings, objective: str
+) -> None:
+    once = worlds(3).rows(0, 20)
+    rows = pa.concat_tables([once, once]).set_column(
+        0, "id", pa.array([f"e{n}" for n in range(40)])
+    )
+    data = Dataset(rows, rows.slice(0, 0), rows.slice(0, 0), pa.table({}))
+    run(toy, data, settings.model_copy(update={"objective": objective, "batch_rows": 4}), share=0.0)
+    counts = [Counter(table["input"].to_pylist()) for table in toy.seen]
+    assert {count for one in counts for count in one.values()} == {2}
 
 
 def test_feedback_teaches_what_few_labels_cannot(
