@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -166,11 +167,12 @@ def _user(sent: Mapping[str, object]) -> str:
 def _models(asked: Asked) -> list[dict[str, Any]]:
     project = asked.desk.upwell.project
     owner = project.settings.project.name
-    names = []
+    chats, names = asked.desk.upwell.chats, []
     if isinstance(plugin("tasks", project.settings.project.task), Talking):
-        names = [
-            (one.name, int(one.since.timestamp())) for one in asked.desk.upwell.chats.voices.names()
-        ]
+        if chats.upstream is None:
+            # In the first seconds of a project its base may not serve yet.
+            chats.adopt(datetime.now(UTC))
+        names = [(one.name, int(one.since.timestamp())) for one in chats.voices.names()]
     if encoding.missing() is None:
         names.append((encoding.NAME, 0))
     return [{"id": name, "object": "model", "created": since, "owned_by": owner}
