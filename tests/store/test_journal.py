@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from upwell.errors import StoreError
 from upwell.records import BadRow, Consent, Event, Prediction
+from upwell.store.erasures import Erasures
 from upwell.store.journal import Journal
 from upwell.tables import schema, to_records, to_table
 
@@ -194,3 +195,18 @@ def test_a_bad_address_is_told(url: str, tmp_path: Path) -> None:
     with pytest.raises(StoreError) as raised:
         Journal.open(url, tmp_path)
     assert raised.value.code == "store.bad_url"
+
+
+def test_a_reply_in_progress_does_not_survive_the_erasure_of_who_asked(
+    journal: Journal, make_events: Make, now: datetime
+) -> None:
+    def said(id: str, user: str, at: datetime) -> Prediction:
+        return Prediction(id, user, "talker", "m1", at, "[]", {}, 1.0)
+
+    journal.append_events(make_events(0, 7), now)
+    Erasures(journal).begin("e", "u1", "hidden", now)
+    later = now + timedelta(seconds=1)
+    told = [said("begun", "u1", now), said("other", "u2", now), said("new", "u1", later)]
+    assert journal.append_predictions(to_table(Prediction, told)) == 2
+    assert journal.predictions_after(0, 9)["id"].to_pylist() == ["other", "new"]
+    assert journal.append_predictions(to_table(Prediction, told[:1])) == 0

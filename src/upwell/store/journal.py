@@ -32,7 +32,7 @@ from upwell.store.database import (
     writing,
 )
 from upwell.store.tombstones import Tombstones
-from upwell.tables import canonical_json, micros, schema, to_records, to_table
+from upwell.tables import Record, canonical_json, micros, schema, to_records, to_table
 from upwell.words import say
 
 Row = tuple[Any, ...]
@@ -110,17 +110,12 @@ class Journal:
 
         One that a user who was forgotten gave before that is a late retry, and not kept.
         """
-        names = schema(Consent).names
-        rows = _rows(consents.select(names))
-        named, user, since = (names.index(name) for name in ("id", "user", "since"))
+        rows = _rows(consents.select(schema(Consent).names))
         with writing(self.engine) as connection:
-            sent = [("", row[named], row[user], row[since]) for row in rows]
-            late = self.tombstones.refused(connection, sent)
-            kept = [row for place, row in enumerate(rows) if place not in late]
-            return _insert(connection, sql.consents, names, kept)
+            return self._add(connection, sql.consents, Consent, rows)
 
     def append_predictions(self, predictions: pa.Table) -> int:
-        """Keep predictions; returns how many were new. A prediction's id is kept once."""
+        """Keep predictions as ``add_consents`` keeps consents; returns how many were new."""
         parts = _slices(predictions.select(schema(Prediction).names))
         return sum(self._predictions.submit(_rows(part)) for part in parts)
 
@@ -178,8 +173,15 @@ class Journal:
 
     def _write_predictions(self, jobs: list[list[Row]]) -> list[int]:
         with writing(self.engine) as connection:
-            names = schema(Prediction).names
-            return [_insert(connection, sql.predictions, names, rows) for rows in jobs]
+            return [self._add(connection, sql.predictions, Prediction, rows) for rows in jobs]
+
+    def _add(self, to: Connection, table: Table, record: type[Record], rows: list[Row]) -> int:
+        """Insert what is new, and of nobody who was forgotten since; returns how many rows."""
+        names = schema(record).names
+        key, user, at = map(names.index, ("id", "user", "since" if record is Consent else "at"))
+        late = self.tombstones.refused(to, [("", row[key], row[user], row[at]) for row in rows])
+        kept = [row for place, row in enumerate(rows) if place not in late]
+        return _insert(to, table, names, kept)
 
     def _write_events(self, batches: list[_Batch]) -> list[Receipt]:
         """One transaction for every batch that waits; a receipt for each."""
@@ -257,12 +259,8 @@ def _tell_apart(batches: Sequence[_Batch], stored: Stored, last: int) -> list[Re
             else:
                 duplicates.append(place)
         accepted = len(batch.rows) - len(refused) - len(duplicates)
-        receipts.append(
-            Receipt(
-                accepted, len(duplicates), tuple(refused.values()), tuple(refused),
-                tuple(duplicates),
-            )
-        )  # fmt: skip
+        bad, places = tuple(refused.values()), (tuple(refused), tuple(duplicates))
+        receipts.append(Receipt(accepted, len(duplicates), bad, *places))
     return receipts
 
 

@@ -9,6 +9,7 @@ from upwell.errors import StageError, StoreError
 from upwell.ports import Model
 from upwell.records import Json, ModelVersion
 from upwell.stages.serve.live import Live, Serving
+from upwell.store.erasures import Erasures
 from upwell.store.lookups import champion_of
 from upwell.store.project import Project
 from upwell.store.trials import Trial, Trials
@@ -50,7 +51,8 @@ class Voices:
     """The models of a project that can be asked, by name.
 
     The project's own name is what serves: during a trial each user meets their version of it.
-    ``NAME@champion``, ``NAME@challenger`` and a version's id name one, and no trial is asked.
+    ``NAME@champion``, ``NAME@challenger`` and a version's id name one, and no trial is asked. A
+    version that learned from somebody who was forgotten has no name once another serves.
     """
 
     def __init__(self, project: Project, live: Live) -> None:
@@ -59,9 +61,10 @@ class Voices:
 
     def names(self) -> list[Named]:
         """Every name that answers now, the most general first."""
-        versions = self._project.ledger.versions(self._task)
-        made = {version.id: version.at for version in versions}
         champion = champion_of(self._project.journal, self._task)
+        gone = self._gone(champion)
+        versions = [one for one in self._project.ledger.versions(self._task) if one.id not in gone]
+        made = {version.id: version.at for version in versions}
         trial = self._trial(champion)
         found = []
         if champion in made:
@@ -74,7 +77,8 @@ class Voices:
     def knows(self, name: str) -> bool:
         """Whether a name is this project's, whether or not something answers to it now."""
         ours = (self._name, f"{self._name}@{CHAMPION}", f"{self._name}@{CHALLENGER}")
-        return name in ours or self._version(name) is not None
+        champion = champion_of(self._project.journal, self._task)
+        return name in ours or self._version(name, champion) is not None
 
     def of(self, name: str, variant: str, user: str, at: datetime) -> Voice:
         """Who speaks to a user ('' is somebody nobody knows), loaded.
@@ -93,7 +97,7 @@ class Voices:
             return self._champion(champion)
         if alias == CHALLENGER and trial is not None:
             alias = trial.challenger
-        version = self._version(alias)
+        version = self._version(alias, champion)
         if version is None:
             raise self._unknown(variant or name)
         how = CHALLENGER if trial and trial.challenger == version.id else VERSION
@@ -147,14 +151,24 @@ class Voices:
             return name
         return alias
 
-    def _version(self, name: str) -> ModelVersion | None:
+    def _version(self, name: str, champion: str | None) -> ModelVersion | None:
         try:
             found = self._project.ledger.version(name)
         except StoreError as error:
             if error.code != "ledger.no_version":
                 raise
             return None
-        return found if found.task == self._task else None
+        is_known = found.task == self._task and found.id not in self._gone(champion)
+        return found if is_known else None
+
+    def _gone(self, champion: str | None) -> set[str]:
+        """Versions that learned from somebody who was forgotten, the champion apart.
+
+        They are let go here, for it may be another process that removed their folders.
+        """
+        gone = {one.version for one in Erasures(self._project.journal).reached()} - {champion}
+        self._live.drop(gone)
+        return gone
 
     def _unknown(self, name: str) -> StageError:
         known = ", ".join(one.name for one in self.names()[:10])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -102,6 +103,13 @@ class Live:
             with self._swapping:
                 found = self._loaded(version, folder)
         return found
+
+    def drop(self, versions: Iterable[str]) -> None:
+        """Hold versions no longer; an answer that has begun with one goes on to its end."""
+        gone = self._ready.keys() & versions
+        if gone:
+            with self._swapping:
+                self._ready = {name: one for name, one in self._ready.items() if name not in gone}
 
     def answer(
         self,
