@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from itertools import chain
+from time import monotonic
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -27,22 +28,28 @@ LONGEST_LINE = 1 << 20
 LONGEST_BODY = 8 << 20
 """Bytes of an answer at most, streamed or not."""
 LONGEST_NAME = 512
-_SHOWN = 200
+_AT_ONCE, _SHOWN = 1 << 16, 200
 _ASKED_WRONG = (400, 404, 409, 413, 415, 422)
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A server at ``url``, with the key that the environment variable ``key_env`` holds."""
+    """A server at ``url``, with the key that the environment variable ``key_env`` holds.
+
+    It may be silent for ``seconds``, and take ``longest`` for an answer once it has begun one.
+    """
 
     url: str
     key_env: str
     seconds: float
+    longest: float = 300.0
 
     @classmethod
     def of(cls, settings: ServeSettings) -> Upstream:
         """The server that the settings name."""
-        return cls(settings.upstream, settings.upstream_key_env, settings.upstream_seconds)
+        longest = settings.reply_seconds
+        silent = min(settings.upstream_seconds, longest)
+        return cls(settings.upstream, settings.upstream_key_env, silent, longest)
 
     @property
     def host(self) -> str:
@@ -60,7 +67,8 @@ class Upstream:
         with ExitStack() as held:
             with _told(self):
                 answer = self._sent(held, json.dumps({**asked, **more}).encode())
-                events = _events(answer) if is_stream else iter([_read(answer)])
+                parts = self._parts(answer)
+                events = _events(parts) if is_stream else iter([_read(parts)])
                 first = next(events, {})
                 model = _text(first.get("model") or asked["model"])[:LONGEST_NAME]
                 pieces = (_streamed if is_stream else _whole)(chain([first], events), self)
@@ -93,6 +101,22 @@ class Upstream:
             raise StageError("upstream.no_key", variable=self.key_env)
         return {"Authorization": f"Bearer {key}"}
 
+    def _parts(self, answer: HTTPResponse) -> Iterator[bytes]:
+        """An answer as it comes. Raises ValueError where nothing does, or too much.
+
+        What keeps a connection open alone must not hold a thread for ever, so all has an end.
+        """
+        until, size = monotonic() + self.longest, 0
+        while part := answer.read1(_AT_ONCE):
+            size += len(part)
+            if size > LONGEST_BODY:
+                raise ValueError("too large")
+            if monotonic() > until:
+                raise StageError("upstream.late", host=self.host, seconds=self.longest)
+            yield part
+        if not size:
+            raise ValueError("nothing came")
+
     def _refused(self, answer: HTTPResponse) -> NoReturn:
         status, host = answer.status, self.host
         if status == 429:
@@ -101,7 +125,7 @@ class Upstream:
             raise StageError("upstream.busy", host=host, seconds=seconds)
         if status in _ASKED_WRONG:
             code = "upstream.no_model" if status == 404 else "upstream.refused"
-            raise StageError(code, host=host, status=status, problem=_problem(answer))
+            raise StageError(code, host=host, status=status, problem=_problem(self._parts(answer)))
         raise StageError("upstream.failed", host=host, status=status)
 
 
@@ -139,22 +163,28 @@ def _told(upstream: Upstream) -> Iterator[None]:
         raise StageError("upstream.garbage", host=host) from None
 
 
-def _read(answer: HTTPResponse) -> dict[str, Any]:
-    """The JSON object of an answer. Raises ValueError where it is none, or too large."""
-    data = answer.read(LONGEST_BODY + 1)
-    found = json.loads(data) if len(data) <= LONGEST_BODY else None
+def _read(parts: Iterator[bytes]) -> dict[str, Any]:
+    """The JSON object of an answer. Raises ValueError where it is none."""
+    found = json.loads(b"".join(parts))
     if not isinstance(found, dict):
         raise ValueError("no JSON object")
     return found
 
 
-def _events(answer: HTTPResponse) -> Iterator[dict[str, Any]]:
-    """The objects of an event stream. Raises ValueError for anything else, or where none comes."""
-    size = 0
-    while line := answer.readline(LONGEST_LINE + 1):
-        size += len(line)
-        if len(line) > LONGEST_LINE or size > LONGEST_BODY:
-            raise ValueError("too large")
+def _lines(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines of an answer. Raises ValueError for one that is too long."""
+    rest = b""
+    for part in parts:
+        *lines, rest = (rest + part).split(b"\n")
+        yield from lines
+        if len(rest) > LONGEST_LINE:
+            raise ValueError("too long")
+    yield rest
+
+
+def _events(parts: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    """The objects of an event stream. Raises ValueError for anything else."""
+    for line in _lines(parts):
         name, _, data = line.decode().strip().partition(":")
         if name != "data":
             # Comments keep a connection open; what is no event stream at all has no such line.
@@ -165,8 +195,6 @@ def _events(answer: HTTPResponse) -> Iterator[dict[str, Any]]:
         if not isinstance(found, dict):
             raise ValueError("no JSON object")
         yield found
-    if not size:
-        raise ValueError("nothing came")
 
 
 def _streamed(events: Iterator[dict[str, Any]], upstream: Upstream) -> Pieces:
@@ -176,13 +204,14 @@ def _streamed(events: Iterator[dict[str, Any]], upstream: Upstream) -> Pieces:
         if event.get("error"):
             raise StageError("upstream.failed", host=upstream.host, status=200)
         usage = event.get("usage") or {}
-        prompt = int(usage.get("prompt_tokens", prompt))
-        completion = int(usage.get("completion_tokens", completion))
+        # Some servers send the counts with every event, and null until they know them.
+        prompt = int(usage.get("prompt_tokens") or prompt)
+        completion = int(usage.get("completion_tokens") or completion)
         for choice in (event.get("choices") or [])[:1]:
             text = _text((choice.get("delta") or {}).get("content") or "")
             end = choice.get("finish_reason") or end
             if text:
-                completion += not usage
+                completion += not usage.get("completion_tokens")
                 yield Piece(text, "", prompt, completion)
     if not end:
         raise ValueError("cut off")
@@ -193,8 +222,8 @@ def _whole(answers: Iterator[dict[str, Any]], upstream: Upstream) -> Pieces:
     """The one piece of an answer that was not streamed."""
     answer = next(answers)
     choice = answer["choices"][0]
-    text, usage = _text(choice["message"]["content"]), answer.get("usage") or {}
-    tokens = (int(usage.get(f"{name}_tokens", 0)) for name in ("prompt", "completion"))
+    text, usage = _text(choice["message"]["content"] or ""), answer.get("usage") or {}
+    tokens = (int(usage.get(f"{name}_tokens") or 0) for name in ("prompt", "completion"))
     yield Piece(text, _end(choice.get("finish_reason")), *tokens)
 
 
@@ -209,10 +238,10 @@ def _end(reason: object) -> str:
     return "length" if reason == "length" else "stop"
 
 
-def _problem(answer: HTTPResponse) -> str:
+def _problem(parts: Iterator[bytes]) -> str:
     """What the server says is wrong with a request, in short."""
     try:
-        found = _read(answer)["error"]
+        found = _read(parts)["error"]
         text = found["message"] if isinstance(found, dict) else found
     except (HTTPException, LookupError, ValueError, RecursionError):
         return "?"

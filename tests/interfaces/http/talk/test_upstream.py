@@ -17,11 +17,13 @@ from tests import talking
 from tests.interfaces.http.conftest import HERE, LOCAL
 from tests.talking import Talker, add, answers
 
-from upwell.errors import SettingsError
+from upwell.errors import SettingsError, StageError
 from upwell.interfaces.http.app import application
 from upwell.interfaces.http.desk import Desk
 from upwell.service import Upwell
+from upwell.settings import ServeSettings
 from upwell.store.project import create_project
+from upwell.wiring.upstream import Upstream
 
 CHAT, VARIABLE, KEY = "/v1/chat/completions", "TEST_UPSTREAM_KEY", "sk-far-away"
 GOOD: dict[str, Any] = {
@@ -162,7 +164,7 @@ TROUBLE: dict[str, tuple[int, dict[str, str], list[str | float], int, str]] = {
     "a list": (200, {}, ["[]"], 502, "upstream.garbage"),
     "no choices": (200, {}, ['{"choices": []}'], 502, "upstream.garbage"),
     "choices of another kind": (200, {}, ['{"choices": 7}'], 502, "upstream.garbage"),
-    "no text": (200, {}, ['{"choices": [{"message": {"content": null}}]}'], 502,
+    "no text": (200, {}, ['{"choices": [{"message": {"content": 7}}]}'], 502,
                 "upstream.garbage"),
     "half a character": (200, {}, ['{"choices": [{"message": {"content": "\\ud800"}}]}'], 502,
                          "upstream.garbage"),
@@ -197,6 +199,34 @@ def test_trouble_is_told_apart(
         assert found.headers["retry-after"] == ("7" if kind == "busy" else "1")
     if kind == "wrong":
         assert "too hot" in error["message"]
+
+
+def test_what_is_null_is_nothing(talk: TestClient, relay: Upwell, far: Far) -> None:
+    unknown = {"prompt_tokens": None, "completion_tokens": None}
+    message = {"role": "assistant", "content": None}
+    told = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": unknown}
+    far.body = [json.dumps({"model": "far-1", **told})]
+    assert talk.post(CHAT, json=GOOD).json()["choices"][0]["message"]["content"] == ""
+    choice = {"delta": {"content": "hi"}, "finish_reason": "stop"}
+    far.body = [f"data: {json.dumps({'model': 'far-1', 'choices': [choice], 'usage': unknown})}\n"]
+    assert "[DONE]" in talk.post(CHAT, json={**GOOD, "stream": True}).text
+    rows = answers(relay)
+    assert [row["output"]["answers"] for row in rows] == [[""], ["hi"]]
+    assert rows[1]["output"]["tokens"] == {"prompt": 0, "completion": 1}
+
+
+@pytest.mark.parametrize("ping", [": ping\n\n", ":"])
+def test_a_stream_that_is_only_kept_open_has_an_end(far: Far, ping: str) -> None:
+    settings = ServeSettings(upstream=far.url, upstream_seconds=0.5, reply_seconds=0.6)
+    pings: list[str | float] = [0.1, ping]
+    far.body = [part("one "), *pings * 50]
+    pieces = Upstream.of(settings).talk({"model": "far-1"}, True)[1]
+    assert next(pieces).text == "one "
+    began = time.monotonic()
+    with pytest.raises(StageError) as caught:
+        next(pieces)
+    assert (caught.value.code, caught.value.details["seconds"]) == ("upstream.late", 0.6)
+    assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize(
