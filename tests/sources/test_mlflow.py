@@ -109,3 +109,15 @@ def test_what_is_broken_holds_up_no_other(tmp_path: Path) -> None:
     assert [row["id"] for row in found.events] == ["a-1", "a-9"]
     assert {(row["code"], row["field"]) for row in found.bad} == {("record.missing", "kind")}
     assert len(found.bad) == 6
+
+
+def test_what_nobody_could_keep_is_a_bad_row_and_holds_up_no_other(tmp_path: Path) -> None:
+    deep = trace(assessment(2, "thumbs", True))
+    deep["data"]["spans"][1]["attributes"]["mlflow.spanInputs"] = "[" * 5000
+    half = trace(
+        assessment(3, "thumbs", True, source={"source_type": "HUMAN", "source_id": "\ud800"})
+    )
+    good = [trace(assessment(n, "thumbs", True)) for n in (1, 9)]
+    found = taken("mlflow", lines(tmp_path / "t.jsonl", good[0], deep, half, good[1]))
+    assert [row["id"] for row in found.events] == ["a-1", "a-9"]
+    assert [(row["code"], row["field"]) for row in found.bad] == [("record.missing", "kind")] * 2

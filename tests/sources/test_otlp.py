@@ -95,6 +95,23 @@ def test_broken_lines_and_spans_are_bad_rows_and_hold_up_no_other(tmp_path: Path
     assert taken("otlp", file) == found
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [chat(3, **{"gen_ai.input.messages": "[" * 5000}), chat(3, **{"user.id": "\ud800"}),
+     chat(3, **{"gen_ai.conversation.id": "\ud800"}),
+     chat(3, **{"gen_ai.response.id": "\ud800", "user.id": "ann"}),
+     {**span(3), "events": [{**RESULT, **judged("thumbs", **{"user.id": "\ud800"})}]},
+     {**span(3), "events": [{**RESULT, **judged("thumbs", **{
+         "gen_ai.evaluation.explanation": "\ud800"})}]}],
+)  # fmt: skip
+def test_what_nobody_could_keep_is_a_bad_row_and_holds_up_no_other(
+    tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    found = taken("otlp", lines(tmp_path / "t.jsonl", spans(chat(1), wrong, chat(2))))
+    assert [row["prediction"] for row in found.events] == ["r1", "r2"]
+    assert [(row["code"], row["field"]) for row in found.bad] == [("record.missing", "kind")]
+
+
 def test_an_attribute_may_be_the_user_of_answers_and_evaluations(tmp_path: Path) -> None:
     one = judged("thumbs", **{"gen_ai.evaluation.score.value": 1, "gen_ai.response.id": "r1"})
     file = lines(tmp_path / "t.jsonl", spans(chat(1, session="s")), logs({**one, **RESULT}))

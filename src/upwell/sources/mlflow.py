@@ -30,7 +30,7 @@ from upwell.sources._names import name_of
 from upwell.sources._told import OWN, batches, unread
 
 _EXPECTED = "expected_response"
-_WRONG = (ValueError, TypeError, KeyError, AttributeError, IndexError)
+_WRONG = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
 _TOY: dict[str, Any] = {
     "info": {
         "trace_id": "tr-1",
@@ -83,9 +83,13 @@ def _assessed(trace: Entry) -> Iterator[Entry]:
         return
     for one in listed:
         try:
-            yield _event(one, info, _said(one, spans))
+            event = _event(one, info, _said(one, spans))
+            # Half of a surrogate pair is no text that a column could hold.
+            json.dumps(event, ensure_ascii=False, default=str).encode()
         except _WRONG:
             yield unread(one)
+        else:
+            yield event
 
 
 def _event(

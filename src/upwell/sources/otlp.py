@@ -43,7 +43,9 @@ _TOY: list[dict[str, Any]] = [
         )
     ),
 ]  # fmt: skip
-_WRONG = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError)
+_WRONG = (
+    ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError,
+)  # fmt: skip
 
 
 class _Known(dict[str, "tuple[Happening, Mapping[str, Any]]"]):
@@ -125,21 +127,34 @@ def _shown(entry: Entry, wanted: set[str], known: _Known) -> Iterator[Entry]:
     for one in found:
         try:
             said = conversation(one)
-            payload = _payload(*said) if said else None
+            if said is None:
+                continue
+            payload = _payload(*said)
+            event = _event(one, one, digest([one.place, one.at, payload]), "shown", payload)
         except _WRONG:
-            yield unread({"name": one.name, "span": one.place, "attributes": one.attributes})
+            yield _unread(one)
             continue
-        if payload:
-            known.update({key: (one, payload) for key in _keys(one) if key in wanted})
-            yield _event(one, one, digest([one.place, one.at, payload]), "shown", payload)
+        known.update({key: (one, payload) for key in _keys(one) if key in wanted})
+        yield event
 
 
 def _payload(asked: Sequence[Any], answer: str) -> dict[str, Any]:
     return {"input": input_of(list(asked)), "target": answer}
 
 
-def _judged(one: Happening, known: _Known) -> dict[str, Any]:
+def _unread(one: Happening) -> str:
+    return unread({"name": one.name, "span": one.place, "attributes": one.attributes})
+
+
+def _judged(one: Happening, known: _Known) -> Entry:
     """An evaluation as an event, with what it is about where that is known."""
+    try:
+        return _opinion(one, known)
+    except _WRONG:
+        return _unread(one)
+
+
+def _opinion(one: Happening, known: _Known) -> dict[str, Any]:
     shown, about = next((known[key] for key in _keys(one) if key in known), (one, {}))
     said = {"text": one.first(names.LABEL), "comment": one.first(names.EXPLANATION)}
     payload = {**about, **{name: value for name, value in said.items() if value}}
@@ -156,7 +171,7 @@ def _event(
     whose = f"conversation:{chat}" if chat else f"prediction:{about}"
     model = shown.first(*names.MODEL)
     extra = {"conversation": chat, "model": model}
-    return {
+    event = {
         **shown.attributes,
         **one.attributes,
         OWN["id"]: name,
@@ -168,6 +183,9 @@ def _event(
         OWN["value"]: None,
         OWN["payload"]: {**payload, **{key: value for key, value in extra.items() if value}},
     }
+    # Half of a surrogate pair is no text that a column could hold.
+    json.dumps(event, ensure_ascii=False, default=str).encode()
+    return event
 
 
 def _keys(one: Happening) -> list[str]:

@@ -156,6 +156,22 @@ def test_a_bad_span_is_kept_told_and_holds_up_no_other(api: TestClient, upwell: 
     assert (told.rejected_spans, bool(told.error_message)) == (1, True)
 
 
+@pytest.mark.usefixtures("database")
+def test_what_nobody_could_keep_holds_up_no_other(api: TestClient, upwell: Upwell) -> None:
+    wrong = [
+        chat(1, **{"gen_ai.input.messages": "[" * 5000}),
+        chat(2, **{"user.id": "\ud800"}),
+        chat(3, **{"gen_ai.conversation.id": "\ud800"}),
+        chat(4, **{"gen_ai.response.id": "\ud800", "user.id": "ann"}),
+        {**chat(5), "traceId": "\ud800"},
+    ]
+    body, headers = json.dumps(spans(*wrong, chat(9))), {"content-type": "application/json"}
+    answer = api.post("/v1/traces", content=body, headers=headers)
+    assert answer.json()["partialSuccess"]["rejectedSpans"] == "5"
+    assert [one["id"] for one in answers(upwell)] == ["r9"]
+    assert codes(upwell) == ["http.bad_span"] * 5
+
+
 def test_what_is_not_in_words_is_passed_by_and_silence_is_told(
     api: TestClient, upwell: Upwell
 ) -> None:

@@ -36,7 +36,9 @@ from upwell.tables import canonical_json
 from upwell.wiring.voices import UPSTREAM
 
 PROTOBUF, SOURCE = "application/x-protobuf", "otlp"
-_WRONG = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError)
+_WRONG = (
+    ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +141,18 @@ class Listener:
         asked, reply = said
         input_of(asked)
         model = str(one.first(*names.MODEL) or "")
+        if about is None:
+            raise ValueError(names.RESPONSE)
+        chat = one.first(names.CONVERSATION)
+        user, episode = str(one.first(*names.USER) or _otherwise(about, chat)), str(chat or about)
         texts = (model, reply, *(message["content"] for message in asked))
-        if about is None or len(model) > LONGEST_ID or not all(map(is_storable, texts)):
-            raise ValueError("gen_ai.response.id" if about is None else "text")
+        if len(model) > LONGEST_ID or not all(map(is_storable, texts)):
+            raise ValueError("text")
+        f"{about}{user}{episode}{one.place}".encode()  # Half a surrogate pair names nobody.
         text = canonical_json(asked)
         if len(text) + len(reply) > LONGEST_PAYLOAD:
             raise RequestError("collect.too_long", 413, field=names.INPUT)
-        chat = one.first(names.CONVERSATION)
-        output = {"answers": [reply], "episode": str(chat or about), "span": one.place}
-        user = str(one.first(*names.USER) or _otherwise(about, chat))
+        output = {"answers": [reply], "episode": episode, "span": one.place}
         at = datetime.fromisoformat(one.at) if one.at else self.now
         return Prediction(about, user, self.task, model, at, text, output, 1.0, policy=UPSTREAM)
 
