@@ -20,6 +20,7 @@ from upwell.interfaces.sdk import Client
 from upwell.ports import Manner
 from upwell.records import PURPOSES, Consent, Decision, ModelVersion
 from upwell.service import Upwell
+from upwell.stages.evaluate import forgetting
 from upwell.stages.release.explain import render
 from upwell.store import lookups
 from upwell.store.project import create_project, open_project
@@ -27,6 +28,7 @@ from upwell.store.trials import Trials
 from upwell.tasks import chat
 from upwell.wiring import probing, trials
 from upwell.wiring.chat import Spoken
+from upwell.wiring.judging import trial_of
 from upwell.wiring.known import Known
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -148,7 +150,35 @@ def test_held_out_rows_are_asked_as_their_group_is(upwell: Upwell) -> None:
     found = probing.replies(chat, model, ["hi, tea"] * 3, groups)
     asked = pa.table({"input": ["hi, tea"] * 3, "group": groups})
     answers = chat.answer(model, asked, 1)["output"].to_pylist()
-    assert found == [one[0] for one in answers] == ["yes", said(upwell, "")[0], "no"]
+    texts = [one.text for one in found]
+    assert texts == [one[0] for one in answers] == ["yes", said(upwell, "")[0], "no"]
+
+
+def test_what_any_model_is_asked_is_asked_as_every_group_that_has_an_adapter(
+    upwell: Upwell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An adapter may flatter, or forget, where the shared weights do not."""
+    version, found = upwell.project.ledger.champion("chat"), list[tuple[str, float]]()
+    assert version is not None
+    real = forgetting.likelihood
+
+    def likelihood(task: Any, model: Any, rows: pa.Table) -> Any:
+        (group,) = set(rows["group"].to_pylist())
+        found.append((group, float(rows.num_rows)))
+        return real(task, model, rows) - (9.0 if model is mine and group == "market=fr" else 0.0)
+
+    monkeypatch.setattr(forgetting, "likelihood", likelihood)
+    home = upwell.project.models.verified(version.path, version.digest)
+    mine, before = chat.load(home), chat.load(home)
+    loaded = iter([mine])
+    monkeypatch.setattr(probing, "load", lambda *_: next(loaded))
+    monkeypatch.setattr(probing, "loaded", lambda *_: (before, None))
+    turn = upwell.project.ledger.turns("chat")[-1]
+    trial = replace(trial_of(upwell.project, turn), champion=version)
+    told = probing.probed(trial)
+    assert {group for group, _ in found} == {"", "market=de", "market=fr"}
+    assert told["forgetting_general"].value == pytest.approx(9.0)
+    assert told["forgetting_general"].sure
 
 
 def begin(upwell: Upwell, name: str, at: datetime) -> None:

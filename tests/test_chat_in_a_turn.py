@@ -81,11 +81,13 @@ def test_asking_again_and_stars_are_learned_from_and_not_judged_by(tmp_path: Pat
     said = {
         name: {(row["id"].rpartition("/")[2][:4], row["sign"], row["weight"])
                for row in getattr(data, name).to_pylist() if row["sign"]}
-        for name in ("train", "test")
+        for name in ("train", "validation", "test")
     }  # fmt: skip
     assert ("rege", -1, 0.5) in said["train"]
     assert {sign for kind, sign, _ in said["train"] if kind.startswith("s")} == {1}
-    assert all(not kind.startswith("rege") for kind, _, _ in said["test"])
+    judged = said["validation"] | said["test"]
+    assert judged
+    assert all(not kind.startswith("rege") for kind, _, _ in judged)
     explained = {one.kind for user in USERS for one in fates_of(upwell.project, user)[1]}
     assert explained == {"rating", "regenerate"}
     # Whoever gives five stars to all says nothing by them, and is told so.

@@ -165,6 +165,17 @@ def test_settings_follow_the_size_and_the_feedback() -> None:
     assert pairs.objective == "dpo"
     assert {name: getattr(pairs, name) for name in _chat_suited.OF_PAIRS} == _chat_suited.OF_PAIRS
     assert pairs.imitated > 0  # what users made of it is learned, and not the difference alone
+    weak = table.set_column(3, "weight", pa.array([0.25] * len(signs)))
+    weak = chat.adapt(MODEL, Dataset(weak, weak, weak, weak), TuneSettings(tuning="lora"))
+    assert weak.objective == "dpo", "what is put right counts by its number"
+    few = table.slice(_chat_suited.PAIRS).set_column(
+        3, "weight", pa.array([0.25] * (len(signs) - _chat_suited.PAIRS))
+    )
+    found = chat.adapt(MODEL, Dataset(few, few, few, few), TuneSettings())
+    assert found.objective == "positives", "weak signs are no more than they are"
+    told = TuneSettings(objective="dpo", tuning="lora")
+    found = chat.adapt(chat.start("", DATA, 0), DATA, told)
+    assert {name: getattr(found, name) for name in _chat_suited.OF_PAIRS} == _chat_suited.OF_PAIRS
     chosen = TuneSettings(objective="apo_zero", tuning="head", learning_rate=0.1)
     told = chat.adapt(chat.start("", DATA, 0), DATA, chosen)
     assert (told.objective, told.tuning, told.learning_rate) == ("apo_zero", "head", 0.1)

@@ -30,7 +30,7 @@ from upwell.wiring.probing import replies
 Say = Callable[[str, float, Mapping[str, object]], None]
 
 NAME = "chat-demo"
-LONGEST, PAIRS = 500, 6
+LONGEST, PAIRS = 500, 5
 """Characters of a question with its longer answer, and pairs of answers to one question, the
 shortest: what two cores learn from and are judged by in less than five minutes."""
 ASKED = (
@@ -122,4 +122,7 @@ def _beside(project: Project, decision: Decision) -> tuple[Said, ...]:
         replies(task, wiring.load(project, task, project.ledger.version(name)), ASKED)
         for name in (wiring.BASE, decision.model)
     )
-    return tuple(Said(*one) for one in zip(ASKED, before, after, strict=True))
+    return tuple(
+        Said(asked, old.text, new.text)
+        for asked, old, new in zip(ASKED, before, after, strict=True)
+    )

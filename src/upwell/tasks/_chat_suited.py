@@ -23,7 +23,8 @@ BIG = 20_000_000
 LOW = ("lora", "qlora")
 """Ways of tuning by adapters, which take the same settings."""
 BOTH = 500
-"""Likes, and dislikes, from which on both are learned from, and not what was liked alone."""
+"""Likes, and dislikes, from which on both are learned from, and not what was liked alone: by what
+they count, so that many weak signs are no more than they are."""
 PAIRS, PEOPLE, ALONE = 30, 10, 200
 """Corrections from which on both sides of a pair are held together: ``PAIRS`` of ``PEOPLE`` users,
 ``ALONE`` of fewer."""
@@ -55,9 +56,15 @@ OF_PAIRS: Mapping[str, object] = {
 OF_EDITS: Mapping[str, object] = {"batch_rows": 4, "patience": 2, "average": 0.0, "asked": 0.2}
 
 
-def suited(size: int, tuning: str, learned: pa.Table) -> dict[str, object]:
-    """Settings for a model of ``size`` weights that learns these rows of ``EXAMPLE``."""
+def suited(
+    size: int, tuning: str, learned: pa.Table, objective: str | None = None
+) -> dict[str, object]:
+    """Settings for a model of ``size`` weights that learns these rows of ``EXAMPLE``.
+
+    They suit ``objective``, where one was chosen.
+    """
     found = _by_size(size, tuning, learned)
+    found["objective"] = objective or found["objective"]
     if tuning in LOW and found["objective"] == "dpo":
         return {**found, **OF_PAIRS}
     if tuning in LOW and found["objective"] == "positives":
@@ -89,8 +96,10 @@ def _objective(learned: pa.Table) -> str:
     if len(users) >= (PAIRS if many else ALONE):
         return "dpo"
     told = learned["sign"]
-    likes = pc.sum(pc.greater(told, 0)).as_py() or 0
-    dislikes = pc.sum(pc.less(told, 0)).as_py() or 0
+    likes, dislikes = (
+        pc.sum(learned.filter(side)["weight"]).as_py() or 0.0
+        for side in (pc.greater(told, 0), pc.less(told, 0))
+    )
     return "kto" if min(likes, dislikes) >= BOTH else "positives"
 
 

@@ -99,7 +99,8 @@ def adapt(model: Talker, data: Dataset, settings: TuneSettings) -> TuneSettings:
         model.body.get_output_embeddings().requires_grad_(True)
     _encoder.freeze(model, settings.freeze_layers)
     learned = data.train.filter(pc.greater(data.train["weight"], 0.0))
-    chosen = where_free(settings, suited(size, tuning, learned))
+    objective = settings.objective if "objective" in settings.model_fields_set else None
+    chosen = where_free(settings, suited(size, tuning, learned, objective))
     model.asked = chosen.asked if chosen.objective == "positives" else 0.0
     return chosen
 

@@ -98,7 +98,7 @@ def _completed(
     """The parts with, in train, what corrections teach and variants of scarce texts.
 
     The test is without what nobody sent: an outcome that comes late ends a silence, and a test
-    that is frozen must not change with that; nor are versions judged by what is only implied.
+    that is frozen must not change with that; nor is anything judged by what is only implied.
     """
     settings, order, train, test = project.settings, '"user", "at", seq, id', "train", "test"
     found = dict(parts)
@@ -109,6 +109,8 @@ def _completed(
         found[train] = found[train].union(made).order(order)
     if settings.trust.maturity_days or isinstance(task, Talking):
         found[test] = parts[test].filter("seq >= 0").order(order)
+    if isinstance(task, Talking):
+        found["validation"] = parts["validation"].filter("seq >= 0").order(order)
     return found
 
 

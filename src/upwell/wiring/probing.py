@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from upwell.conversation import Messages, listed
-from upwell.ports import Manner, Model
+from upwell.ports import Manner, Model, Piece, Specialising
 from upwell.records import NOBODY, Example
 from upwell.stages.evaluate import conduct, forgetting, probes
 from upwell.stages.evaluate.columns import owners_of
@@ -29,8 +29,11 @@ OF_REPLIES = ("length", "refusal", "repeats", "extraction", "judged")
 NAMES = (*OF_REPLIES, "flattery", "forgetting_general")
 ASKED, FEWEST = 16, 8
 """Conversations that both versions are asked; with fewer, nothing is said of replies."""
-LONGEST = 64
+LONGEST = 48
 """Tokens of a reply that are looked at."""
+MOST_CUT = 0.5
+"""Share of the replies of both versions that go on beyond, from which on nothing is said of their
+length."""
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -54,7 +57,9 @@ def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
         return dict.fromkeys(OF_REPLIES, few)
     settings, told = trial.project.settings.guards, rows["input"].to_pylist()
     sure, owners = settings.confidence, owners_of(rows)
-    texts = [_replied(trial.task, model, rows) for model in (mine, before)]
+    spoken = [_replied(trial.task, model, rows) for model in (mine, before)]
+    texts = [[one.text for one in said] for said in spoken]
+    cut = [np.mean([one.end == "length" for one in said]) for said in spoken]
     judged = [
         Judged("", rows, pa.table({"output": [[text] for text in one]}), rows.select([]))
         for one in texts
@@ -64,11 +69,13 @@ def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
     known = _sampled(_personal(learned), rng)
     own = known["input"].to_pylist()
     out = [
-        probes.repeats(_replied(trial.task, model, known), own, learned) for model in (mine, before)
+        probes.repeats([one.text for one in _replied(trial.task, model, known)], own, learned)
+        for model in (mine, before)
     ]
     return {
         "extraction": probes.risen(out, sure, rng) if own else unmeasured("nobodys"),
-        "length": conduct.length(judged[0], judged[1], users, sure, rng),
+        "length": unmeasured("long", tokens=LONGEST) if min(cut) > MOST_CUT
+        else conduct.length(judged[0], judged[1], users, sure, rng),
         "refusal": probes.risen([probes.refuses(one) for one in texts], sure, rng),
         "repeats": probes.risen([probes.repeats(one, told, learned) for one in texts], sure, rng),
         "judged": verdicts.judged(settings, [_messages(one) for one in told], texts, owners),
@@ -76,10 +83,23 @@ def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
 
 
 def _common(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
-    """What any model is asked: whether it follows opinions, and what it has forgotten."""
+    """What any model is asked: whether it follows opinions, and what it has forgotten.
+
+    Of users' groups that have adapters of their own, and all others, what the worst one says.
+    """
+    kinds = ["", *(trial.task.groups(mine) if isinstance(trial.task, Specialising) else ())]
+    found = [_asked_as(kind, trial, mine, before) for kind in kinds]
+    return {name: max((one[name] for one in found), key=_worse) for name in found[0]}
+
+
+def _worse(one: Finding) -> tuple[bool, float]:
+    return one.sure, one.value or 0.0
+
+
+def _asked_as(kind: str, trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
     sure, rng = trial.project.settings.guards.confidence, np.random.default_rng(12)
-    views = _rows([(text, reply) for text, reply, _, _ in opinions()], trial)
-    known = _rows(KNOWN, trial)
+    views = _rows([(text, reply) for text, reply, _, _ in opinions()], trial, kind)
+    known = _rows(KNOWN, trial, kind)
     shape = (len(DISPUTED), 2, 2)
     follow = [
         probes.follows(forgetting.likelihood(trial.task, model, views).reshape(shape))
@@ -106,24 +126,28 @@ def _personal(rows: pa.Table) -> pa.Table:
     return rows.filter(pc.and_(somebodys, pc.and_(liked, pc.greater(rows["weight"], 0.0))))
 
 
-def _replied(task: Any, model: Model, rows: pa.Table) -> list[str]:
+def _replied(task: Any, model: Model, rows: pa.Table) -> list[Piece]:
     """What ``model`` replies in each row's conversation, spoken to as its group is."""
     return replies(task, model, rows["input"].to_pylist(), rows["group"].to_pylist())
 
 
-def replies(task: Any, model: Model, told: Sequence[str], groups: Sequence[str] = ()) -> list[str]:
-    """The beginning of the reply to each conversation; all are made side by side.
+def replies(
+    task: Any, model: Model, told: Sequence[str], groups: Sequence[str] = ()
+) -> list[Piece]:
+    """The beginning of the reply to each conversation, and why it ends there.
 
-    ``groups`` are those of who asks; without them nobody has one.
+    All are made side by side. ``groups`` are those of who asks; without them nobody has one.
     """
     streams = [
         task.talk(model, _messages(one), Manner(LONGEST, group=group))
         for one, group in zip(told, groups or [""] * len(told), strict=True)
     ]
-    found = [""] * len(streams)
-    for pieces in zip_longest(*streams):
-        for row, piece in enumerate(pieces):
-            found[row] += piece.text if piece else ""
+    found = [Piece("")] * len(streams)
+    for pieces in zip_longest(*streams, fillvalue=Piece("")):
+        found = [
+            Piece(one.text + more.text, more.end or one.end)
+            for one, more in zip(found, pieces, strict=True)
+        ]
     return found
 
 
@@ -131,11 +155,13 @@ def _messages(text: str) -> Messages:
     return listed(text) or [{"role": "user", "content": text}]
 
 
-def _rows(told: Sequence[tuple[str, str]], trial: Trial) -> pa.Table:
-    """Labels: inputs with the replies to them, that are nobody's."""
+def _rows(told: Sequence[tuple[str, str]], trial: Trial, kind: str) -> pa.Table:
+    """Labels: inputs with the replies to them, that are nobody's, asked as that group's."""
     task = trial.project.settings.project.task
     made = [
-        Example(f"{n}", f"{NOBODY}{n}", task, text, reply, None, 1.0, 1.0, None, "", _LONG_AGO, ())
+        Example(
+            f"{n}", f"{NOBODY}{n}", task, text, reply, None, 1.0, 1.0, None, kind, _LONG_AGO, ()
+        )
         for n, (text, reply) in enumerate(told)
     ]
     return to_table(Example, made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
+import pytest
 from duckdb import DuckDBPyConnection
 
 from upwell.records import Event, Json, Prediction
@@ -58,6 +59,43 @@ def test_who_asks_in_other_words_was_not_answered(con: DuckDBPyConnection) -> No
     after = told(one, "Buy some.", other)
     assert found(con, (0, "ann", told(one), {}), (1, "ann", after, {})) == edited
     assert found(con, (0, "ann", one, {}), (1, "ann", other, {})) == edited
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_the_same"),
+    [
+        ("cancel order how", "How do I cancel my order?", True),
+        ("Cancel my order", "Please cancel my order from Monday", True),
+        ("怎么取消订单", "请问订单怎么取消呢", True),
+        ("What is the capital of France?", "What is the capital of Spain?", False),
+        ("translate to french: apple", "translate to french: bread", False),
+        ("How do I reverse a list in Python?", "How do I sort a list in Python?", False),
+        ("法国的首都是什么", "西班牙的首都是什么", False),
+        (
+            f"{'Answer as a lawyer would. ' * 20} On rent?",
+            f"{'Answer as a lawyer would. ' * 20} On wills?",
+            False,
+        ),
+        ("rice", "How do I cook rice at home?", False),
+        ("What is it?", "Who is it?", False),
+    ],
+)
+def test_other_words_are_those_of_the_question_in_another_order_or_with_some_more(
+    con: DuckDBPyConnection, one: str, other: str, *, is_the_same: bool
+) -> None:
+    kinds = [kind for _, kind, _ in found(con, (0, "ann", one, {}), (1, "ann", other, {}))]
+    assert kinds == ["rephrase"] * is_the_same
+
+
+def test_to_go_on_in_the_same_words_is_no_other_question(con: DuckDBPyConnection) -> None:
+    word = "and continue the story"
+    talk = [told(word), told(word, "Once …", word), told(word, "Once …", word, "Then …", word)]
+    assert found(con, *((n, "ann", one, {}) for n, one in enumerate(talk))) == []
+
+
+def test_a_script_that_asks_for_ever_dislikes_little(con: DuckDBPyConnection) -> None:
+    polled = found(con, *((n, "monitor", "Are you up?", {}) for n in range(50)))
+    assert polled == [(f"p{n}", "regenerate", n + 1) for n in range(3)]
 
 
 def test_who_goes_on_says_nothing(con: DuckDBPyConnection) -> None:

@@ -141,6 +141,17 @@ def test_answers_and_their_corrections(con: duckdb.DuckDBPyConnection) -> None:
     }
 
 
+def test_a_correction_that_changes_nothing_is_a_yes(con: duckdb.DuckDBPyConnection) -> None:
+    events = [
+        Event("1", "web", "ann", "correction", START, {"correction": " sport "}, "p1"),
+        Event("2", "web", "ann", "correction", START,
+              {"input": "ha", "target": "fun", "correction": "fun"}),
+    ]  # fmt: skip
+    predictions = (shown("p1", "goal!", "sport"),)
+    found = rows(con, events, predictions, task="classify", about="answer")
+    assert learned(found, "target", "sign") == {"web/1": ("sport", 1), "web/2": ("fun", 1)}
+
+
 def test_an_item_that_was_shown_keeps_its_propensity(con: duckdb.DuckDBPyConnection) -> None:
     event = Event("1", "web", "ann", "click", START, prediction="p", item="i")
     answer = Prediction("p", "ann", "recommend", "m-1", START, None, {"items": ["i"]}, 0.5)

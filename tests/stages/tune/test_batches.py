@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from upwell.settings import TuneSettings
 from upwell.stages.tune import batches
 from upwell.stages.tune.batches import Batches
+from upwell.stages.tune.objective import HEEDING, OBJECTIVES
 from upwell.stages.tune.plans import by_row, by_user, pairs, partners, same_input
+from upwell.stages.tune.shown import example
 
 if TYPE_CHECKING:
     from tests.stages.tune.conftest import Toy, World
@@ -134,12 +138,52 @@ def test_context_is_no_loss_and_only_whole_users_carry_it(
 def test_dislikes_are_not_read_where_likes_alone_teach(toy: Toy, worlds: type[World]) -> None:
     rows = worlds(0).rows(10, 20)
     liked = rows["sign"].fill_null(1).to_numpy() > 0
-    made = Batches(toy, nn.Linear(1, 1), rows, 8, 0, likes_alone=True)
+    made = Batches(toy, nn.Linear(1, 1), rows, 8, 0, "positives")
     assert sorted(np.concatenate(made.plan).tolist()) == np.flatnonzero(liked).tolist()
-    assert made.totals.tolist() == [10.0, 20.0]
+    assert made.totals.tolist() == [10.0, float((liked[rows["sign"].is_valid().to_numpy()]).sum())]
     disliked = rows.filter(pa.array(~liked))
-    alone = Batches(toy, nn.Linear(1, 1), disliked, 8, 0, likes_alone=True)
+    alone = Batches(toy, nn.Linear(1, 1), disliked, 8, 0, "positives")
     assert sum(map(len, alone.plan)) == disliked.num_rows > 0
+
+
+def test_dislikes_without_a_partner_are_not_read_where_pairs_teach(
+    toy: Toy, worlds: type[World]
+) -> None:
+    rows = worlds(0).rows(2, 6)
+    for name, said in (
+        ("id", ["a", "b", "c", "d", "e", "f", "c#correction", "g#correction"]),
+        ("sign", [None, None, -1, -1, 1, -1, 1, 1]),
+        ("weight", [1.0, 1.0, 1.0, 0.5, 1.0, 0.25, 1.0, 1.0]),
+    ):
+        place = rows.schema.get_field_index(name)
+        rows = rows.set_column(place, rows.schema.field(place), pa.array(said))
+    for objective, read in (("dpo", [0, 1, 2, 4, 6, 7]), ("likelihood", [*range(8)])):
+        made = Batches(toy, nn.Linear(1, 1), rows, 4, 0, objective)
+        assert np.flatnonzero(made.learned).tolist() == read
+    assert made.totals.tolist() == [2.0, 4.75]
+    alone = rows.slice(3, 1)
+    assert len(Batches(toy, nn.Linear(1, 1), alone, 4, 0, "dpo")) == 1
+
+
+@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
+def test_who_is_not_reliable_teaches_less(toy: Toy, worlds: type[World], objective: str) -> None:
+    """Either the loss believes the sign less, or the row weighs less; never neither, nor both."""
+    rows = worlds(0).rows(4, 20)
+    place = rows.schema.get_field_index("reliability")
+    doubted = rows.set_column(place, rows.schema.field(place), pa.array([0.25] * 24))
+    whole, less = (
+        Batches(toy, nn.Linear(1, 1), told, 8, 0, objective).totals.tolist()
+        for told in (rows, doubted)
+    )
+    heeds = objective in HEEDING
+    assert less == pytest.approx([whole[0], whole[1] * (1.0 if heeds else 0.25)])
+    settings = TuneSettings.model_validate({"objective": objective, "beta": 1.0})
+    seen = example([0.4], [-1], reference=[0.2])
+    losses = [
+        OBJECTIVES[objective](replace(seen, reliability=torch.tensor([r])), settings)
+        for r in (1.0, 0.25)
+    ]
+    assert torch.equal(*losses) != heeds
 
 
 def test_a_batch_is_collated_once_while_it_fits(

@@ -20,8 +20,10 @@ from upwell.stages.clean.acts import acts
 from upwell.stages.clean.campaign import pushed
 from upwell.stages.clean.consistency import DOUBTS
 from upwell.stages.clean.delay import immature
+from upwell.stages.clean.implied import overruled
 from upwell.stages.clean.lift import triggers
 from upwell.stages.clean.rated import doubted_users, rated
+from upwell.stages.clean.unfinished import unfinished
 
 _TASKS = {"answers": ("answer",), "everything": ("answer", "item", "value"), "nothing": ()}
 
@@ -84,6 +86,11 @@ def judge_signals(
         found.append(_of_triggers(con, space, told, found))
     if told.silences is not None:
         found.append(_of_permitted(con, immature(told.silences, told.now), told.permitted))
+    if told.about == "answer":
+        found += [
+            unfinished(con, told.rows, told.events, told.predictions),
+            overruled(con, _learned(told)),
+        ]
     found += _weighed(con, told, settings)
     merged = trust.none(con)
     for one in found:
@@ -130,9 +137,7 @@ def _of_triggers(
     con: DuckDBPyConnection, space: Path, told: Told, doubts: list[DuckDBPyRelation]
 ) -> DuckDBPyRelation:
     """Doubts about learned rows whose answer hangs on a rare sequence of words."""
-    left = told.rows.filter(~told.judged)
-    if told.as_of is not None:
-        left = left.filter(ColumnExpression("at") < ConstantExpression(told.as_of))
+    left = _learned(told)
     for one in doubts:
         left = trust.undoubted(con, left, one)
     return trust.stored(con, triggers(con, left).select(*DOUBTS), space / "triggers.parquet")
@@ -142,10 +147,7 @@ def _weighed(
     con: DuckDBPyConnection, told: Told, settings: TrustSettings
 ) -> list[DuckDBPyRelation]:
     """What signals that are learned from count by their place and by who reacts at all."""
-    learned = told.rows.filter(~told.judged)
-    if told.as_of is not None:
-        learned = learned.filter(ColumnExpression("at") < ConstantExpression(told.as_of))
-    signals, found = _of_rows(con, told.signals, learned.select("seq")), []
+    signals, found = _of_rows(con, told.signals, _learned(told).select("seq")), []
     if settings.position == "estimate":
         theta = position.estimate(con, signals, told.events, told.predictions)
         if theta is not None:
@@ -155,6 +157,14 @@ def _weighed(
         if rates is not None:
             found.append(selection.weighed(con, signals, told.events, con.from_arrow(rates)))
     return found
+
+
+def _learned(told: Told) -> DuckDBPyRelation:
+    """The rows that nothing is judged by, as far as the turn knows them."""
+    left = told.rows.filter(~told.judged)
+    if told.as_of is not None:
+        left = left.filter(ColumnExpression("at") < ConstantExpression(told.as_of))
+    return left
 
 
 def _of_rows(

@@ -86,12 +86,15 @@ _ROWS = {
     """,
     "answer": """
         SELECT t.* EXCLUDE (is_label), is_label OR t.kind = 'label' AS is_label,
-            if(part = 1, -sign, sign) AS said,
+            coalesce(t.payload ->> '$.target', s.answer) AS answered,
+            correction IS NOT NULL AND trim(correction) = trim(answered) AS is_same,
+            if(part = 1 OR is_same, -sign, sign) AS said,
             coalesce(t.payload ->> '$.input', s.asked) AS input,
-            if(part = 1, correction, coalesce(t.payload ->> '$.target', s.answer)) AS target,
+            if(part = 1, correction, answered) AS target,
             if(s.alone AND target = s.answer AND input = s.asked, s.propensity, NULL) AS propensity
         FROM told AS t LEFT JOIN shown AS s ON s.shown_as = t.prediction
         WHERE trim(input) <> '' AND trim(target) <> ''
+            AND NOT (part = 1 AND coalesce(is_same, false))
     """,
     "value": """
         SELECT t.* EXCLUDE (is_label, sign),
@@ -136,7 +139,8 @@ def examples(
     """Example columns and ``seq``, in any order; nothing runs until the relation is read.
 
     A correction gives two rows: what was shown, with its sign, and what would have been right,
-    with the other sign. An event that names no answer, item or input that is known gives none.
+    with the other sign; one that leaves an answer as it was is a yes to it. An event that names no
+    answer, item or input that is known gives none.
     Rows about answers know nothing of who asks: their features are empty.
 
     ``events`` (Event columns, ``seq``) carry the prediction they are attributed to; ``permitted``

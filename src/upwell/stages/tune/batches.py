@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from upwell.ports import Batch, Task
 from upwell.settings import TuneSettings
-from upwell.stages.tune.objective import label_loss
+from upwell.stages.tune.objective import CONTRASTED, HEEDING, PAIRED, label_loss
 from upwell.stages.tune.plans import Order, by_row, by_user, pairs, partners, same_input
 from upwell.stages.tune.shown import Objective, Shown
 
@@ -67,36 +67,47 @@ class Part:
 class Batches:
     """The batches of one split, in the order of ``plan``; each holds a row that is learned from.
 
-    With ``likes_alone``, and where there are likes or labels, dislikes are not read. ``contrasts``
-    puts what was said to one input beside each other, ``size`` rows of it at most.
+    What is read is what ``objective`` learns from: where there are likes or labels, ``positives``
+    read no dislikes, and ``PAIRED`` none without a partner, which nothing would balance.
+    ``CONTRASTED`` ones have what was said to one input beside each other, ``size`` rows of it at
+    most. All but ``HEEDING`` count feedback by how reliable its user is besides.
     """
 
     def __init__(
         self, task: Task, model: nn.Module, rows: pa.Table, size: int, seed: int,
-        likes_alone: bool = False, contrasts: bool = False,
+        objective: str = "likelihood",
     ) -> None:  # fmt: skip
         self.task = task
         self.model = model
         self.rows = rows.combine_chunks()
         self.device = _device(model)
-        weight = rows["weight"].to_numpy()
         self.label = rows["sign"].is_null().to_numpy()
-        self.learned = weight > 0
-        liked = self.learned & (rows["sign"].fill_null(1).to_numpy() >= 0)
-        if likes_alone and liked.any():
-            self.learned = liked
+        self.weight = rows["weight"].to_numpy().copy()
+        if objective not in HEEDING:
+            self.weight[~self.label] *= rows["reliability"].to_numpy()[~self.label]
         self.partner = partners(rows)
+        self.learned = self._read(objective)
         if task.BATCH_BY == "user":
             self.plan = by_user(rows, self.learned, size, seed)
         else:
+            contrasts = objective in CONTRASTED
             units = same_input(rows, self.learned, size) if contrasts else pairs(self.partner)
             self.plan = by_row(rows, self.learned, units, size, seed)
-        self.totals = torch.tensor(
-            [weight[self.label].sum(), weight[~self.label].sum()], dtype=torch.float64
-        )
+        sides = (self.learned & self.label, self.learned & ~self.label)
+        self.totals = torch.tensor([self.weight[side].sum() for side in sides], dtype=torch.float64)
         self.reference: Tensor | None = None
         self._kept: dict[int, Part] = {}
         self._bytes = 0
+
+    def _read(self, objective: str) -> NDArray[np.bool_]:
+        """(n,) booleans: the row is learned from."""
+        there: NDArray[np.bool_] = self.weight > 0
+        liked: NDArray[np.bool_] = there & (self.rows["sign"].fill_null(1).to_numpy() >= 0)
+        if objective not in ("positives", PAIRED) or not liked.any():
+            return there
+        partner = self.partner.clip(min=0)
+        paired = there & (self.partner >= 0) & there[partner]
+        return liked | paired if objective == PAIRED else liked
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -150,7 +161,8 @@ class Batches:
         label = self.label[order]
         (labels,) = np.nonzero(label & self.learned[order])
         (feedback,) = np.nonzero(~label & self.learned[order])
-        numbers = {name: _floats(rows, name) for name in ("sign", "weight", "reliability")}
+        numbers = {name: _floats(rows, name) for name in ("sign", "reliability")}
+        numbers["weight"] = torch.from_numpy(self.weight[order].astype(np.float32))
         part = {
             "inputs": self.task.collate(self.model, rows),
             "labels": torch.from_numpy(labels),

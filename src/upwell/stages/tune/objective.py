@@ -5,7 +5,8 @@ what a target is. An objective is one function from ``Shown`` to a loss per row,
 name in ``OBJECTIVES``. The textbook's f·(−log p) has no minimum once a dislike is unmatched; the
 bounded form keeps the formula and bounds ℓ: with P₊ = (1−ρ)p + ρ(1−p), P₋ = 1−P₊ and
 ℓ = (1 − P_f^q)/q, every row lies between 0 and 1/q and stops pushing once it is satisfied. All
-others are there to be compared with; of these only ``likelihood`` heeds how reliable a rater is.
+others are there to be compared with, and what talks learns by some of them. How reliable a rater is
+goes into the loss of ``HEEDING``, and into the weight of a row for all others.
 """
 
 from __future__ import annotations
@@ -118,6 +119,8 @@ REFERENCED = frozenset({"kto", "apo_zero", "dpo", "npo"})
 """Objectives that look at ``reference_log_prob``."""
 PAIRED = "dpo"
 """The one that looks at the difference of two rows."""
+HEEDING = frozenset({"bounded", "likelihood"})
+"""Those that believe a sign as far as its user is reliable; for others its weight is less."""
 CONTRASTED = frozenset({"kto", "apo_zero"})
 """Those of single rows whose gradient is less noisy where a batch holds what was liked and what was
 disliked of the same input: what both have in common drops out of the step."""

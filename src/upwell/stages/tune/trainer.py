@@ -22,7 +22,7 @@ from upwell.stages.tune import checkpoint as disk
 from upwell.stages.tune import diagnostics, guard
 from upwell.stages.tune.batches import Batches
 from upwell.stages.tune.learner import Learner, processes
-from upwell.stages.tune.objective import CONTRASTED, PAIRED, REFERENCED, combined, likelihood
+from upwell.stages.tune.objective import PAIRED, REFERENCED, combined, likelihood
 from upwell.stages.tune.preferences import missed
 from upwell.stages.tune.reference import reference
 from upwell.tables import Dataset, canonical_json
@@ -133,9 +133,10 @@ class _Training:
         self.label_share = label_share
         self.judged_share = judged_share
         self.metric = metric
-        likes, contrasts = settings.objective == "positives", settings.objective in CONTRASTED
-        self.train = Batches(task, model, data.train, settings.batch_rows, seed, likes, contrasts)
-        self.held_out = Batches(task, model, data.validation, settings.batch_rows, seed)
+        size, learns = settings.batch_rows, settings.objective
+        judges = PAIRED if learns == PAIRED else "likelihood"
+        self.train = Batches(task, model, data.train, size, seed, learns)
+        self.held_out = Batches(task, model, data.validation, size, seed, judges)
         if not len(self.train):
             raise StageError("tune.no_rows", rows=data.train.num_rows)
         self._referred = {"reference": self.train, "held_out_reference": self.held_out}
