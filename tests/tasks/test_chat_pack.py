@@ -55,6 +55,39 @@ def test_what_was_asked_counts_while_a_model_learns_and_not_when_it_is_judged(
         assert more == pytest.approx(0.5 * mean, abs=1e-5)
 
 
+def test_what_was_replied_before_is_no_word_of_who_asks(model: Talker) -> None:
+    """A reply that was disliked stands in the conversation's next turn; nobody liked it there."""
+    told = [
+        {"role": "user", "content": "open on sunday"}, {"role": "assistant", "content": "never"},
+        {"role": "user", "content": "and on monday"},
+    ]  # fmt: skip
+    model.asked = 0.5
+    row = model.row(told, "at nine")
+    text = "".join(model.tokenizer.decode([row.prompt[place]]) for place in sorted(row.replies))
+    assert text.strip() == "never"
+    assert model.row(told[-1:], "at nine").replies == ()
+    batch = model.batch([row])
+    heard = (batch["asked"] != IGNORED).sum()
+    assert heard == len(row.prompt) - 1 - len([*row.replies])
+    silent = model.row([told[0], {**told[1], "content": " "}, told[2]], "at nine")
+    assert not silent.replies, "an empty reply has no words"
+
+
+def test_where_replies_cannot_be_told_apart_no_word_of_the_conversation_is_learned(
+    model: Talker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [
+        {"role": "user", "content": "open?"}, {"role": "assistant", "content": "Never"},
+        {"role": "user", "content": "and monday?"},
+    ]  # fmt: skip
+    model.asked = 0.5
+    monkeypatch.setattr(type(model.tokenizer), "is_fast", property(lambda _: False))
+    row = model.row(told, "at nine")
+    assert len(row.replies) == len(row.prompt)
+    assert (model.batch([row])["asked"] == IGNORED).all()
+    assert chat.log_prob(model.train(), model.batch([row])).isfinite().all()
+
+
 def test_a_body_that_cannot_read_packed_rows_gets_a_line_for_each(
     model: Talker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

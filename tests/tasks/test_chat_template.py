@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from time import perf_counter
 
@@ -7,12 +8,18 @@ import pytest
 
 from upwell.errors import StageError
 from upwell.tasks import chat
-from upwell.tasks._chat_template import PLAIN, Template
+from upwell.tasks._chat_template import LONGEST, PLAIN, TOGETHER, Template
 
 TOLD = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}] * 12
 LOOP, END = "{% for m in messages %}", "{% endfor %}"
 NESTED = "".join(f"{{% for m{n} in messages %}}" for n in range(9))
 SPACE = "{% set ns = namespace(s='aa') %}"
+DOUBLED = (
+    "{% set ns = namespace(s='a,', l=[]) %}{% for c in 'aaaaaaaaaaaaaaaaaa' %}"
+    "{% set ns.s = ns.s ~ ns.s %}{% endfor %}"
+)
+BEGUN = "{% set ns = namespace(l=[]) %}"
+KEEPING = f"{{% for c in '{'a' * 600}' %}}"
 
 HOSTILE = {
     "insides": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
@@ -41,6 +48,19 @@ HOSTILE = {
     "replace": "{% set a = 'a' * 1 + 'a' %}{% set a = 'aaaaaaaaaaaa' %}"
     + "{% set a = a.replace('a', a) %}" * 8,
     "replace everywhere": "{% set a = 'aaaaaaaaaaaa' %}" + "{% set a = a.replace('', a) %}" * 8,
+    "many lists": DOUBLED + KEEPING + "{% set ns.l = ns.l + [ns.s.split(',')] %}" + END,
+    "many slices": DOUBLED + KEEPING + "{% set ns.l = [ns.l, ns.s[1:]] %}" + END,
+    "many texts": DOUBLED + KEEPING + "{% set ns.l = [ns.l, ns.s ~ 'a'] %}" + END,
+    "many literals": BEGUN + KEEPING + f"{{% set ns.l = [ns.l, {[1] * 8000}] %}}" + END,
+    "many constants": BEGUN + KEEPING + f"{{% set ns.l = [ns.l, '{'a' * 8000}'|list] %}}" + END,
+    "a long block": DOUBLED + "{% set x %}" + KEEPING + "{{ ns.s }}" + END + "{% endset %}",
+    "a long macro": DOUBLED
+    + "{% macro f() %}"
+    + KEEPING
+    + "{{ ns.s }}"
+    + END
+    + "{% endmacro %}{{ f() }}",
+    "copies": "{% set d = namespace(messages) %}",
     "spare functions": "{{ lipsum(n=1000000) }}",
     "no Jinja": "{% for %}",
     "a deep one": "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",
@@ -90,6 +110,36 @@ def test_a_template_may_refuse_a_conversation() -> None:
 def test_long_conversations_are_rendered() -> None:
     told = [{"role": "user", "content": "x" * 100}] * 5000
     assert len(Template(PLAIN, {}).render(told, True)) > 500_000
+
+
+def test_what_is_made_for_one_conversation_is_bounded_together() -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(StageError, match="together"):
+            Template(HOSTILE["many lists"], {}).render(TOLD, True)
+        assert tracemalloc.get_traced_memory()[1] < 2 * TOGETHER
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_one_conversation_costs_is_not_the_next_ones() -> None:
+    template = Template(DOUBLED + "{{ messages[0].content }}", {})
+    for _ in range(TOGETHER // LONGEST):
+        assert template.render(TOLD, True) == "hello"
+
+
+def test_the_longest_conversation_is_rendered_by_what_templates_do() -> None:
+    source = (
+        "{% set told = messages[1:] if messages[0].role == 'system' else messages %}"
+        "{% for m in told %}{% if m.role not in ['user', 'assistant'] %}{% continue %}{% endif %}"
+        "{% set content = m['content']|trim %}{% set first, last = content[:9], content[-9:] %}"
+        "{% for later in told[loop.index:] %}{% break %}{% endfor %}"
+        "{{ '<' ~ m.role ~ '>' + content.split('</think>')[-1].strip('\\n') + '\\n' }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
+    )
+    for count, size in ((1, 1 << 20), (1000, 1 << 10), (2000, 1 << 9)):
+        told = [{"role": "user", "content": "x" * size}] * count
+        assert len(Template(source, {}).render(told, True)) > count * size
 
 
 @pytest.mark.parametrize("source", ["{{ messages.pop() }}", "{{ 'the same for all' }}"])

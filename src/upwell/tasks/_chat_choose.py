@@ -25,15 +25,15 @@ class Chooser:
     last: int = 0
 
 
-def choose(model: Talker, logits: Tensor, choosers: Sequence[Chooser]) -> list[float]:
+def choose(model: Talker, logits: Tensor, choosers: Sequence[Chooser]) -> list[float | Exception]:
     """Give each its next token, by its row of (n, V) ``logits``; the tokens' log-probabilities.
 
     Where tokens are drawn, it is the probability with which they were drawn; at temperature 0 it
-    is the model's.
+    is the model's. Who could not choose has what went wrong there; the others have their tokens.
     """
     if any(one.count == 0 or one.manner.temperature > 0 for one in choosers):
         found = [
-            _one(model, row[None], one) for row, one in zip(logits.cpu(), choosers, strict=True)
+            _tried(model, row[None], one) for row, one in zip(logits.cpu(), choosers, strict=True)
         ]
     else:
         whole = logits.float().logsumexp(dim=1)
@@ -41,9 +41,21 @@ def choose(model: Talker, logits: Tensor, choosers: Sequence[Chooser]) -> list[f
         best = logits.max(dim=1)
         log_probs = (best.values.float() - whole).tolist()
         found = list(zip(best.indices.tolist(), log_probs, strict=True))
-    for one, (token, _) in zip(choosers, found, strict=True):
-        one.last, one.count = token, one.count + 1
-    return [min(0.0, log_prob) for _, log_prob in found]
+    said: list[float | Exception] = []
+    for one, made in zip(choosers, found, strict=True):
+        if isinstance(made, Exception):
+            said.append(made)
+            continue
+        one.last, one.count = made[0], one.count + 1
+        said.append(min(0.0, made[1]))
+    return said
+
+
+def _tried(model: Talker, logits: Tensor, one: Chooser) -> tuple[int, float] | Exception:
+    try:
+        return _one(model, logits, one)
+    except Exception as problem:
+        return problem
 
 
 def _one(model: Talker, logits: Tensor, one: Chooser) -> tuple[int, float]:
@@ -51,7 +63,8 @@ def _one(model: Talker, logits: Tensor, one: Chooser) -> tuple[int, float]:
     if one.manner.temperature <= 0:
         token = int(may.argmax())
         return token, float(may[token])
-    drawn = nucleus((may / one.manner.temperature).softmax(dim=0), one.manner.top_p)
+    # The likeliest is at 0, where the smallest temperature that there is leaves it.
+    drawn = nucleus(((may - may.max()) / one.manner.temperature).softmax(dim=0), one.manner.top_p)
     token = int(torch.multinomial(drawn, 1, generator=one.chance))
     return token, float(drawn[token].log())
 

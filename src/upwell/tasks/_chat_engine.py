@@ -146,8 +146,6 @@ class Engine:
             if seat.read == len(seat.prompt) or seat.is_over:
                 with self._turn:
                     self._waiting.remove(seat)
-                if seat.cache is not None and not seat.is_over:
-                    self._seat(seat, seat.cache)
                 seat.cache = None
         return left < READ
 
@@ -160,7 +158,7 @@ class Engine:
         return rows <= ROWS and rows * widest * self._bytes <= MEMORY
 
     def _read(self, model: Talker, seat: Seat) -> int:
-        """Read the next part of a prompt; after the last part its first token is made."""
+        """Read the next part of a prompt; after the last its first token is made, and it joins."""
         cache = seat.cache = seat.cache or DynamicCache(config=model.body.config)
         part = seat.prompt[seat.read : seat.read + READ]
         ids = torch.tensor([list(part)], device=model.device)
@@ -170,6 +168,8 @@ class Engine:
         seat.read += len(part)
         if seat.read == len(seat.prompt):
             self._tell(model, [seat], logits)
+            if not seat.is_over:
+                self._seat(seat, cache)
         return len(part)
 
     def _seat(self, seat: Seat, cache: DynamicCache) -> None:
@@ -190,9 +190,12 @@ class Engine:
 
     def _tell(self, model: Talker, seats: Sequence[Seat], logits: Tensor) -> None:
         choosers = [seat.chooser for seat in seats]
-        log_probs = choose(model, logits, choosers)
+        said = choose(model, logits, choosers)
         with self._turn:
-            for seat, chooser, log_prob in zip(seats, choosers, log_probs, strict=True):
+            for seat, chooser, log_prob in zip(seats, choosers, said, strict=True):
+                if isinstance(log_prob, Exception):
+                    self._fail([seat], log_prob)
+                    continue
                 seat.made.append((chooser.last, log_prob))
                 if chooser.count >= seat.most or chooser.last in model.ends:
                     seat.is_over = True

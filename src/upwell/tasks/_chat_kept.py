@@ -101,23 +101,34 @@ class Memory:
         return forward(model, ids, self.cache, mask, place)
 
     def join(self, other: Memory) -> None:
-        """Put the other's replies after those that are there."""
+        """Put the other's replies after those that are there; where that fails, nothing changed."""
         width = max(self.mask.shape[1], other.mask.shape[1])
-        for layer, its in zip(self._layers, other._layers, strict=True):
-            layer.hold(
+        both = [
+            (
                 torch.cat([_wide(layer.keys, width), _wide(its.keys, width)]),
                 torch.cat([_wide(layer.values, width), _wide(its.values, width)]),
             )
+            for layer, its in zip(self._layers, other._layers, strict=True)
+        ]
         sides = [pad(one.mask, (width - one.mask.shape[1], 0)) for one in (self, other)]
-        self.mask = torch.cat(sides)
+        self._hold(torch.cat(sides), both)
 
     def keep(self, rows: list[int]) -> None:
-        """Forget all but these replies, and the columns that none of them fills."""
+        """Forget all but these replies, and the columns that none of them fills.
+
+        Where that fails, nothing changed.
+        """
         mask = self.mask[rows]
         first = int(mask.any(dim=0).int().argmax())
-        self.mask = mask[:, first:]
-        for layer in self._layers:
-            layer.hold(layer.keys[rows, :, first:], layer.values[rows, :, first:])
+        left = [
+            (layer.keys[rows, :, first:], layer.values[rows, :, first:]) for layer in self._layers
+        ]
+        self._hold(mask[:, first:], left)
+
+    def _hold(self, mask: Tensor, parts: Sequence[tuple[Tensor, Tensor]]) -> None:
+        self.mask = mask
+        for layer, (keys, values) in zip(self._layers, parts, strict=True):
+            layer.hold(keys, values)
 
 
 def _wide(part: Tensor, width: int) -> Tensor:

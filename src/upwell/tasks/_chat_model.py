@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from upwell.errors import StageError
 from upwell.tasks import _chat_groups, _chat_words
 from upwell.tasks._chat_pack import IGNORED, Row, packed, sees
-from upwell.tasks._chat_rows import Messages, shortened
+from upwell.tasks._chat_rows import Messages, in_turn, since, starts
 from upwell.tasks._chat_template import Template
 
 LONGEST = 1024
@@ -66,13 +67,7 @@ class Talker(nn.Module):
         What is oldest is left off; what the system says and the last word stay. Raises StageError
         ``chat.too_long`` where these alone need more room, and ``chat.template``.
         """
-        left: Messages | None = told
-        while left is not None:
-            ids = self._ids(self._rendered(left))
-            if len(ids) <= room:
-                return ids
-            told, left = left, shortened(left)
-        raise StageError("chat.too_long", tokens=len(ids), room=room)
+        return self._fitted(told, room)[1]
 
     def numbered(self, groups: Sequence[str]) -> list[int]:
         """The number of each group's adapter."""
@@ -95,15 +90,15 @@ class Talker(nn.Module):
         said = [*self._ids(self.plain(reply)), self.end][: longest // 2]
         room = longest - len(said)
         try:
-            asked = self.prompt(told, room)
+            told, asked = self._fitted(told, room)
         except StageError as error:
             if error.code != "chat.too_long":
                 raise
             system = [one for one in told if one["role"] == "system"]
             start = self._ids(self._rendered(system))[: room // 4] if system else []
             whole = self._ids(self._rendered([*system, told[-1]]))
-            asked = [*start, *whole[len(start) - room :]]
-        return Row(asked, said, group)
+            told, asked = told[-1:], [*start, *whole[len(start) - room :]]
+        return Row(asked, said, group, self._replies(told) if self.asked else ())
 
     def plain(self, text: str) -> str:
         """The text with the names of special tokens broken: nobody speaks for another by them."""
@@ -204,9 +199,57 @@ class Talker(nn.Module):
         found: Tensor = logits.float().log_softmax(dim=1).gather(1, words)[:, 0]
         return found
 
+    def _fitted(self, told: Messages, room: int) -> tuple[Messages, list[int]]:
+        """What of a conversation is read in at most ``room`` tokens, and these."""
+        ids, begins = self._ids(self._rendered(told)), starts(told)
+        if len(ids) > room and begins:
+
+            def read(start: int) -> list[int]:
+                return self._ids(self._rendered(since(told, start)))
+
+            # Halving reads a long conversation a few times, not once for each word left off.
+            at = bisect_left(begins, True, key=lambda start: len(read(start)) <= room)
+            told = since(told, begins[min(at, len(begins) - 1)])
+            ids = self._ids(self._rendered(told))
+        if len(ids) > room:
+            raise StageError("chat.too_long", tokens=len(ids), room=room)
+        return told, ids
+
+    def _replies(self, told: Messages) -> Collection[int]:
+        """The places of the conversation's tokens that say what was replied in it before.
+
+        All of them where that cannot be told: where the template changes what was said, or the
+        tokenizer does not tell where in a text its tokens stand.
+        """
+        if all(one["role"] != "assistant" for one in told):
+            return ()
+        text, at, found = self._rendered(told), 0, set[int]()
+        everything = range(len(self._ids(text)))
+        if not self.tokenizer.is_fast:
+            return everything
+        read = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        for one in told:
+            said = self.plain(one["content"]).strip()
+            begin = text.find(said, at)
+            if begin < 0:
+                return everything
+            at = begin + len(said)
+            if one["role"] == "assistant":
+                found |= {
+                    place for place, (start, end) in enumerate(read["offset_mapping"])
+                    if start < at and end > begin
+                }  # fmt: skip
+        return found
+
     def _rendered(self, told: Messages) -> str:
         said = [{"role": one["role"], "content": self.plain(one["content"])} for one in told]
-        text = self.template.render(said, asks=True)
+        try:
+            text = self.template.render(said, asks=True)
+        except StageError as error:
+            if error.code != "chat.refused":
+                raise
+            # Gemma's takes no system message, and Mistral's nobody who speaks twice in a row.
+            text = self.template.render(in_turn(said), asks=True)
         if said[-1]["content"].strip() not in text:
             raise StageError("chat.template", why=f"… {text[-40:]}")
         return text

@@ -7,7 +7,7 @@ either. A reply that two lines down would cost a conversation again costs nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapreplace
 
@@ -21,11 +21,15 @@ ATTENTION = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A conversation and the reply to it, in tokens; ``group`` is the number of an adapter."""
+    """A conversation and the reply to it, in tokens; ``group`` is the number of an adapter.
+
+    ``replies`` are the places in the conversation of what was replied in it before.
+    """
 
     prompt: Sequence[int]
     reply: Sequence[int]
     group: int = 0
+    replies: Collection[int] = ()
 
 
 def packed(
@@ -38,8 +42,8 @@ def packed(
     number; ``target`` (n, t) the replies' tokens, ``IGNORED`` behind them, and ``source`` (n, t)
     after which place of all lines each token comes. Where rows have groups, ``group`` (r, W) is
     each place's. With ``asked`` there are ``asked`` and ``heard`` (n, p), like ``target`` and
-    ``source``, of the conversations' tokens but their first. Without ``together`` each row has a
-    line of its own.
+    ``source``, of the conversations' tokens but their first and those of ``replies``. Without
+    ``together`` each row has a line of its own.
 
     >>> said = packed([Row([1, 2], [3, 4]), Row([1, 2], [5])], 0, together=True)
     >>> said["ids"].tolist(), said["place"].tolist(), said["source"].tolist()
@@ -94,7 +98,10 @@ def _written(
         )
         if "asked" in found:
             heard = torch.arange(begun, begun + len(prompt) - 1)
-            found["asked"][row, : len(heard)] = torch.tensor(prompt[1:])
+            found["asked"][row, : len(heard)] = torch.tensor(
+                [IGNORED if at in rows[row].replies else word
+                 for at, word in enumerate(prompt[1:], start=1)]
+            )  # fmt: skip
             found["heard"][row, : len(heard)] = line * width + heard
     found["text"][line, begun:end] = text
     if rows[of[0]].group:

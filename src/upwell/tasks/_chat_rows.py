@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from upwell.conversation import Messages, listed
 from upwell.errors import StageError
 
-__all__ = ["ROLES", "Messages", "can_be_read", "checked", "messages", "shortened"]
+__all__ = ["ROLES", "Messages", "can_be_read", "checked", "in_turn", "messages", "since", "starts"]
 ROLES = ("system", "user", "assistant")
 
 
@@ -54,16 +54,39 @@ def can_be_read(text: str, reply: str) -> bool:
     return bool(reply.strip())
 
 
-def shortened(told: Messages) -> Messages | None:
-    """The conversation without what is oldest; None where only the last word would be left off.
+def starts(told: Messages) -> list[int]:
+    """Where the conversation can begin without what is oldest: users' words, as templates ask for.
 
-    What the system says stays, and what is left begins with a user's word, as templates ask for.
+    >>> starts([{"role": role, "content": ""} for role in ("system", "user", "assistant", "user")])
+    [3]
+    """
+    said = [place for place, one in enumerate(told) if one["role"] != "system"]
+    return [place for place in said[1:] if told[place]["role"] == "user"]
+
+
+def since(told: Messages, start: int) -> Messages:
+    """The conversation from there on; what the system says stays.
 
     >>> said = [("system", "be kind"), ("user", "a"), ("assistant", "b"), ("user", "c")]
-    >>> [one["content"] for one in shortened([{"role": r, "content": c} for r, c in said])]
+    >>> [one["content"] for one in since([{"role": r, "content": c} for r, c in said], 3)]
     ['be kind', 'c']
     """
     system = [one for one in told if one["role"] == "system"]
-    said = [one for one in told if one["role"] != "system"]
-    users = [place for place, one in enumerate(said) if one["role"] == "user" and place]
-    return [*system, *said[users[0] :]] if users else None
+    return [*system, *(one for one in told[start:] if one["role"] != "system")]
+
+
+def in_turn(told: Messages) -> Messages:
+    """The same words by users and assistants in turn: what the system says, a user does.
+
+    >>> said = [("system", "be kind"), ("user", "a"), ("user", "b"), ("assistant", "c")]
+    >>> [one["content"].split() for one in in_turn([{"role": r, "content": c} for r, c in said])]
+    [['be', 'kind', 'a', 'b'], ['c']]
+    """
+    found: Messages = []
+    for one in told:
+        role = "user" if one["role"] == "system" else one["role"]
+        if found and found[-1]["role"] == role:
+            found[-1]["content"] += f"\n\n{one['content']}"
+        else:
+            found.append({"role": role, "content": one["content"]})
+    return found

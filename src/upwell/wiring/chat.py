@@ -29,7 +29,7 @@ from upwell.wiring.voices import UPSTREAM, Voice, Voices
 
 LONGEST = 1 << 20
 """Characters of a conversation: as many as an event's payload may have."""
-_OF_THE_INPUT = ("chat.empty", "chat.too_long", "chat.role")
+_OF_THE_INPUT = ("chat.empty", "chat.too_long", "chat.role", "chat.refused")
 """What no model could answer."""
 
 

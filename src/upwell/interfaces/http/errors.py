@@ -28,6 +28,7 @@ _STATUS = {
     "serve.not_talking": 404,
     "chat.empty": 400,
     "chat.role": 400,
+    "chat.refused": 400,
     "chat.too_long": 400,
     "chat.no_model": 409,
     "upstream.refused": 400,
