@@ -30,7 +30,7 @@ from upwell.wiring.probing import replies
 Say = Callable[[str, float, Mapping[str, object]], None]
 
 NAME = "chat-demo"
-LONGEST, PAIRS = 500, 5
+LONGEST, PAIRS = 440, 5
 """Characters of a question with its longer answer, and pairs of answers to one question, the
 shortest: what two cores learn from and are judged by in less than five minutes."""
 ASKED = (
