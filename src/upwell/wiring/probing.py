@@ -56,22 +56,20 @@ def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
         few = unmeasured("few", rows=rows.num_rows, minimum=FEWEST)
         return dict.fromkeys(OF_REPLIES, few)
     settings, told = trial.project.settings.guards, rows["input"].to_pylist()
-    sure, owners = settings.confidence, owners_of(rows)
-    spoken = [_replied(trial.task, model, rows) for model in (mine, before)]
-    texts = [[one.text for one in said] for said in spoken]
-    cut = [np.mean([one.end == "length" for one in said]) for said in spoken]
+    sure, owners, held_out = settings.confidence, owners_of(rows), rows.num_rows
+    learned = forgetting.sample(trial.data.train, settings.rows, False, rng)
+    known = _sampled(_personal(learned), rng)
+    own = known["input"].to_pylist()
+    asked = pa.concat_tables([one.select(["input", "group"]) for one in (rows, known)])
+    spoken = [_replied(trial.task, model, asked) for model in (mine, before)]
+    texts = [[one.text for one in said[:held_out]] for said in spoken]
+    cut = [np.mean([one.end == "length" for one in said[:held_out]]) for said in spoken]
     judged = [
         Judged("", rows, pa.table({"output": [[text] for text in one]}), rows.select([]))
         for one in texts
     ]
     users = pa.chunked_array([owners])
-    learned = forgetting.sample(trial.data.train, settings.rows, False, rng)
-    known = _sampled(_personal(learned), rng)
-    own = known["input"].to_pylist()
-    out = [
-        probes.repeats([one.text for one in _replied(trial.task, model, known)], own, learned)
-        for model in (mine, before)
-    ]
+    out = [probes.repeats([one.text for one in said[held_out:]], own, learned) for said in spoken]
     return {
         "extraction": probes.risen(out, sure, rng) if own else unmeasured("nobodys"),
         "length": unmeasured("long", tokens=LONGEST) if min(cut) > MOST_CUT
