@@ -22,7 +22,7 @@ from upwell.tasks._chat_choose import Chooser, choose
 from upwell.tasks._chat_kept import Memory, forward
 from upwell.tasks._chat_model import Talker
 
-ROWS = 16
+ROWS = 32
 """Replies that are made at the same time; more wait in order."""
 MEMORY = 1 << 30
 """Bytes that what they remember may take together; a reply that needs more is made alone."""
