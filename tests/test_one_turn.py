@@ -211,7 +211,10 @@ def test_what_is_said_of_an_answer_enters_the_next_turn(turned: Upwell, tmp_path
     first = project.snapshots.read(project.ledger.versions(task)[0].snapshot)
     inputs = sorted(set(first.train["input"].to_pylist()))[:2]
     shown = upwell.predict_many(inputs, [user] * 2, now=NOW)
-    told = first.train.filter(pc.is_null(first.train["sign"]))["target"][0].as_py()
+    answers = [row[0] for row in shown["answer"].to_pylist()]
+    labels = first.train.filter(pc.is_null(first.train["sign"]))["target"].to_pylist()
+    # To put what was said in its own place would be a yes to it.
+    told = next(label for label in labels if label != answers[1])
     said: list[dict[str, object]] = [
         {"id": "down", "kind": "thumbs", "value": -1},
         {"id": "right", "kind": "correction", "payload": {"correction": told}},
@@ -225,7 +228,6 @@ def test_what_is_said_of_an_answer_enters_the_next_turn(turned: Upwell, tmp_path
     data = project.snapshots.read(project.ledger.versions(task)[-1].snapshot)
     kept = data.validation.to_pylist()
     learned = {row["id"]: row for row in (*data.train.to_pylist(), *kept)}
-    answers = [row[0] for row in shown["answer"].to_pylist()]
     # What is judged by is the right answer itself; what is learned may say more of it.
     teaches = plugin("tasks", task)
     is_kept = any(row["id"] == "app/right#correction" for row in kept)

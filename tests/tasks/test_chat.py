@@ -166,8 +166,8 @@ def test_settings_follow_the_size_and_the_feedback() -> None:
     assert {name: getattr(pairs, name) for name in _chat_suited.OF_PAIRS} == _chat_suited.OF_PAIRS
     assert pairs.imitated > 0  # what users made of it is learned, and not the difference alone
     weak = table.set_column(3, "weight", pa.array([0.25] * len(signs)))
-    weak = chat.adapt(MODEL, Dataset(weak, weak, weak, weak), TuneSettings(tuning="lora"))
-    assert weak.objective == "dpo", "what is put right counts by its number"
+    found = chat.adapt(MODEL, Dataset(weak, weak, weak, weak), TuneSettings())
+    assert found.objective == "dpo", "what is put right counts by its number"
     few = table.slice(_chat_suited.PAIRS).set_column(
         3, "weight", pa.array([0.25] * (len(signs) - _chat_suited.PAIRS))
     )

@@ -49,7 +49,7 @@ def probed(trial: Trial) -> dict[str, Finding]:
 
 
 def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
-    """What both say in the same held-out conversations."""
+    """What both say in the same conversations, held out and learned from."""
     rng = np.random.default_rng([seed_of(trial.turn), 11])
     rows = _sampled(trial.rows, rng)
     if rows.num_rows < FEWEST:

@@ -178,6 +178,7 @@ def test_every_guard_has_its_sentence_whatever_it_found(name: str, lang: str) ->
 def test_why_a_guard_measured_nothing_has_its_sentence(lang: str) -> None:
     numbers: dict[str, Json] = {
         "rows": 3, "unread": 2, "minimum": 30, "days": 1.0, "code": "store.broken", "host": "h",
+        "tokens": 48,
     }  # fmt: skip
     for key in catalogue(lang):
         if key.startswith("guard.why."):
