@@ -158,6 +158,9 @@ def test_settings_follow_the_size_and_the_feedback() -> None:
     table = pa.table({"id": ids, "user": users, "sign": signs, "weight": [1.0] * len(signs)})
     many = chat.adapt(MODEL, Dataset(table, table, table, table), TuneSettings())
     assert many.objective == "kto"
+    weak = table.set_column(3, "weight", pa.array([0.25] * len(signs)))
+    found = chat.adapt(MODEL, Dataset(weak, weak, weak, weak), TuneSettings())
+    assert found.objective == "positives", "weak signs are no more than they are"
     right = [f"{one}#correction" for one in ids[: _chat_suited.PAIRS]]
     table = table.set_column(0, "id", pa.array([*right, *ids[_chat_suited.PAIRS :]]))
     own = chat.start("", DATA, 0)
@@ -165,14 +168,6 @@ def test_settings_follow_the_size_and_the_feedback() -> None:
     assert pairs.objective == "dpo"
     assert {name: getattr(pairs, name) for name in _chat_suited.OF_PAIRS} == _chat_suited.OF_PAIRS
     assert pairs.imitated > 0  # what users made of it is learned, and not the difference alone
-    weak = table.set_column(3, "weight", pa.array([0.25] * len(signs)))
-    found = chat.adapt(MODEL, Dataset(weak, weak, weak, weak), TuneSettings())
-    assert found.objective == "dpo", "what is put right counts by its number"
-    few = table.slice(_chat_suited.PAIRS).set_column(
-        3, "weight", pa.array([0.25] * (len(signs) - _chat_suited.PAIRS))
-    )
-    found = chat.adapt(MODEL, Dataset(few, few, few, few), TuneSettings())
-    assert found.objective == "positives", "weak signs are no more than they are"
     told = TuneSettings(objective="dpo", tuning="lora")
     found = chat.adapt(chat.start("", DATA, 0), DATA, told)
     assert {name: getattr(found, name) for name in _chat_suited.OF_PAIRS} == _chat_suited.OF_PAIRS

@@ -11,6 +11,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from pyarrow import compute as pc
 from torch import nn
 
 from upwell.errors import StageError
@@ -141,6 +142,21 @@ def test_pairs_are_validated_by_their_difference(
     assert begin == pytest.approx(0.5)
     assert min(later) < begin
     assert trained.best_epoch > 0
+
+
+def test_dislikes_without_a_partner_do_not_judge_pairs(
+    toy: Toy, data: Dataset, settings: TuneSettings
+) -> None:
+    """Whatever makes all less probable would win them."""
+    pairs = settings.model_copy(update={"objective": "dpo"})
+    held_out = data.validation
+    liked = held_out.filter(pc.greater_equal(held_out["sign"].fill_null(1), 0))
+    assert 0 < liked.num_rows < held_out.num_rows
+    whole, less = (
+        run(toy, replace(data, validation=rows), pairs, share=0.0).curve["validation"].to_pylist()
+        for rows in (held_out, liked)
+    )
+    assert whole == pytest.approx(less)
 
 
 def test_without_validation_the_last_epoch_is_kept(

@@ -85,7 +85,7 @@ _OVERRULED = """
 SELECT seq, sources[1] AS event, "user", 'clean.overruled' AS code, 0.0::DOUBLE AS factor,
     '{}' AS detail
 FROM rows SEMI JOIN (
-    SELECT "user", input, target FROM rows WHERE seq >= 0 AND sign > 0 AND weight > 0
+    SELECT "user", input, target FROM rows WHERE sign > 0 AND weight > 0
 ) AS liked USING ("user", input, target)
 WHERE seq < 0 AND sign < 0
 """
