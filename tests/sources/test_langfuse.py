@@ -162,3 +162,19 @@ def test_importing_twice_counts_once(tmp_path: Path, capsys: pytest.CaptureFixtu
         told = json.loads(capsys.readouterr().out)
         counts.append((told["accepted"], told["duplicates"], told["bad"]))
     assert counts == [(1, 0, 1), (0, 1, 1)]
+
+
+def test_half_a_character_breaks_its_row_alone(tmp_path: Path) -> None:
+    """Such text comes where a program cuts it in the middle of an emoji."""
+    halved = [score("1", "note", "good", "TEXT"), score("2", "note", "\ud83d", "TEXT"),
+              score("3", "note", "fine", "TEXT", userId="\ud83d")]  # fmt: skip
+    (tmp_path / "s.json").write_text(json.dumps(halved), encoding="utf-8")
+    (tmp_path / "s.jsonl").write_text("".join(json.dumps(one) + "\n" for one in halved), "utf-8")
+    for name in ("s.json", "s.jsonl"):
+        found = taken("langfuse", tmp_path / name)
+        assert ([row["id"] for row in found.events], len(found.bad)) == (["1"], 2)
+    lines = [json.dumps({"user": user, "kind": "thumbs", "value": 1, "at": BASE["timestamp"]})
+             for user in ("ann", "\ud83d", "bob")]  # fmt: skip
+    (tmp_path / "events.jsonl").write_text("".join(f"{one}\n" for one in lines), "utf-8")
+    found = taken("jsonl", tmp_path / "events.jsonl")
+    assert ([row["user"] for row in found.events], len(found.bad)) == (["ann", "bob"], 1)

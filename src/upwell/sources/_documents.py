@@ -43,13 +43,37 @@ def entries(file: Path) -> Iterator[Entry]:
 
 def parts(rows: Iterable[Entry], needed: Sequence[str]) -> Iterator[Part]:
     """Rows as parts of columns; texts are their broken rows."""
-    numbered = enumerate(rows, 1)
+    numbered = enumerate(map(storable, rows), 1)
     while block := list(islice(numbered, ROWS)):
         whole = [(number, row) for number, row in block if isinstance(row, dict)]
         broken = tuple((number, row) for number, row in block if isinstance(row, str))
         columns = {name: column_of([row.get(name) for _, row in whole]) for name in needed}
         batch = pa.RecordBatch.from_pydict(columns)
         yield Part(batch, [number for number, _ in whole], broken)
+
+
+def storable(row: Entry) -> Entry:
+    """The row; its text where no column could hold it."""
+    return row if is_text(row) else unread(row)
+
+
+def is_text(value: object) -> bool:
+    """Whether a value holds no half of a surrogate pair, which is no text.
+
+    >>> is_text({"said": "hi"}), is_text({"said": chr(0xD83D)})
+    (True, False)
+    """
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def unread(record: object) -> str:
+    """The text of a row that could not be read; half a surrogate pair becomes a question mark."""
+    text = json.dumps(record, ensure_ascii=False, default=str)
+    return text.encode("utf-8", errors="replace").decode()
 
 
 def _text(file: Path, data: bytes) -> str:

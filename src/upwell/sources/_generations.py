@@ -14,10 +14,10 @@ from typing import Any
 from upwell.conversation import Input, input_of
 from upwell.sources._documents import Entry
 from upwell.sources._messages import asked_in, message, reply_in
+from upwell.sources._told import WRONG
 
 _SCORE = ("value", "stringValue", "dataType", "subject")
 _TRACE = ("observations", "htmlPath", "input", "output")
-_WRONG = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
 _USER = {"role": "user"}
 _JSON = ("[", "{", '"')
 ANSWERING = "GENERATION"
@@ -100,7 +100,7 @@ def _answer(one: Mapping[str, Any], trace: Mapping[str, Any]) -> Answer | None:
     """What a generation, or a trace, says; None where that is not in words."""
     try:
         asked, reply = _asked(one.get("input")), _reply(one.get("output"))
-    except _WRONG:
+    except WRONG:
         return None
     chat = one.get("sessionId") or trace.get("sessionId")
     user = one.get("userId") or trace.get("userId")

@@ -19,7 +19,7 @@ import pyarrow as pa
 from upwell.errors import SourceError
 from upwell.records import EARLIEST
 from upwell.sources._columns import Part, column_of, events, plan
-from upwell.sources._documents import Entry
+from upwell.sources._documents import Entry, storable, unread
 from upwell.sources._lines import SAMPLE
 
 Numbered: TypeAlias = "Iterable[tuple[int, Entry]]"
@@ -29,6 +29,10 @@ OWN = {
     for field in ("id", "source", "user", "kind", "at", "prediction", "value", "payload")
 }
 """Where the dict of an event holds what its source made, by field."""
+WRONG = (
+    ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError,
+)  # fmt: skip
+"""What reading a document raises that is not of the shape it should have."""
 _AT_ONCE = 1024
 
 
@@ -79,7 +83,7 @@ def opinions(
             continue
         try:
             found = list(says(entry))
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        except WRONG:
             yield number, unread(entry)
             continue
         for one in found:
@@ -110,14 +114,8 @@ def digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def unread(record: object) -> str:
-    """The text of a row that could not be read; half a surrogate pair becomes a question mark."""
-    text = json.dumps(record, ensure_ascii=False, default=str)
-    return text.encode("utf-8", errors="replace").decode()
-
-
 def _parts(rows: Numbered, needed: Sequence[str], more: Sequence[str]) -> Iterator[Part]:
-    for block in _blocks(rows):
+    for block in _blocks((number, storable(row)) for number, row in rows):
         whole = [(number, row) for number, row in block if isinstance(row, dict)]
         broken = tuple((number, row) for number, row in block if isinstance(row, str))
         for _, row in whole:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from upwell.errors import SourceError
 from upwell.sources._columns import ROWS, Part, Plan, column_of, events, plan
+from upwell.sources._documents import is_text
 from upwell.sources._files import Progress, located, opened, stem, told
 from upwell.sources._lines import SAMPLE, filled, object_of
 
@@ -71,10 +72,12 @@ def _part(block: list[bytes], chosen: Plan, progress: Progress) -> Part:
     rows, numbers, broken = [], [], []
     for number, line in enumerate(block, progress.rows + 1):
         found = object_of(line)
-        if found is not None:
+        # By an escape or this byte alone half a surrogate pair comes; most lines have neither.
+        is_sound = not (b"\\u" in line or b"\xed" in line) or is_text(found)
+        if found is not None and is_sound:
             rows.append(found)
             numbers.append(number)
-        elif line.endswith(b"\n"):
+        elif found is not None or line.endswith(b"\n"):
             broken.append((number, line.decode("utf-8", errors="replace").rstrip("\r\n")))
     progress.rows += len(block)
     columns = {name: column_of([one.get(name) for one in rows]) for name in chosen.needed}

@@ -22,15 +22,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from upwell.sources._documents import Entry
+from upwell.sources._documents import Entry, unread
 from upwell.sources._files import located, stem
 from upwell.sources._lines import streamed
 from upwell.sources._messages import asked_in, reply_in
 from upwell.sources._names import name_of
-from upwell.sources._told import OWN, batches, unread
+from upwell.sources._told import OWN, WRONG, batches
 
 _EXPECTED = "expected_response"
-_WRONG = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
 _TOY: dict[str, Any] = {
     "info": {
         "trace_id": "tr-1",
@@ -78,18 +77,14 @@ def _assessed(trace: Entry) -> Iterator[Entry]:
     try:
         info, spans = trace["info"], trace["data"]["spans"]
         listed = [one for one in info.get("assessments") or () if one.get("valid") is not False]
-    except _WRONG:
+    except WRONG:
         yield unread(trace)
         return
     for one in listed:
         try:
-            event = _event(one, info, _said(one, spans))
-            # Half of a surrogate pair is no text that a column could hold.
-            json.dumps(event, ensure_ascii=False, default=str).encode()
-        except _WRONG:
+            yield _event(one, info, _said(one, spans))
+        except WRONG:
             yield unread(one)
-        else:
-            yield event
 
 
 def _event(

@@ -26,12 +26,12 @@ import pyarrow as pa
 from upwell.conversation import input_of
 from upwell.errors import SourceError
 from upwell.sources import _spans as names
-from upwell.sources._documents import Entry
+from upwell.sources._documents import Entry, unread
 from upwell.sources._files import located
 from upwell.sources._lines import streamed
 from upwell.sources._names import name_of
 from upwell.sources._spans import Happening, conversation, happenings
-from upwell.sources._told import OWN, batches, digest, unread
+from upwell.sources._told import OWN, WRONG, batches, digest
 
 _TOY: list[dict[str, Any]] = [
     {"key": names.RESPONSE, "value": {"stringValue": "chatcmpl-1"}},
@@ -43,9 +43,6 @@ _TOY: list[dict[str, Any]] = [
         )
     ),
 ]  # fmt: skip
-_WRONG = (
-    ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError,
-)  # fmt: skip
 
 
 class _Known(dict[str, "tuple[Happening, Mapping[str, Any]]"]):
@@ -94,7 +91,7 @@ def _told_of(files: Sequence[Path]) -> tuple[list[Happening], int]:
     judged, spans = [], 0
     with suppress(SourceError):
         for entry in chain.from_iterable(map(streamed, files)):
-            with suppress(*_WRONG):
+            with suppress(*WRONG):
                 found = _happenings(entry)
                 judged += [one for one in found if one.name == names.RESULT]
                 spans += len(found)
@@ -120,41 +117,28 @@ def _shown(entry: Entry, wanted: set[str], known: _Known) -> Iterator[Entry]:
     """Answers of a request as events; those that are ``wanted`` are noted in ``known``."""
     try:
         found = _happenings(entry)
-    except _WRONG:
+    except WRONG:
         entry, found = unread(entry), []
     if isinstance(entry, str):
         yield entry
     for one in found:
         try:
             said = conversation(one)
-            if said is None:
-                continue
-            payload = _payload(*said)
-            event = _event(one, one, digest([one.place, one.at, payload]), "shown", payload)
-        except _WRONG:
-            yield _unread(one)
+            payload = _payload(*said) if said else None
+        except WRONG:
+            yield unread({"name": one.name, "span": one.place, "attributes": one.attributes})
             continue
-        known.update({key: (one, payload) for key in _keys(one) if key in wanted})
-        yield event
+        if payload:
+            known.update({key: (one, payload) for key in _keys(one) if key in wanted})
+            yield _event(one, one, digest([one.place, one.at, payload]), "shown", payload)
 
 
 def _payload(asked: Sequence[Any], answer: str) -> dict[str, Any]:
     return {"input": input_of(list(asked)), "target": answer}
 
 
-def _unread(one: Happening) -> str:
-    return unread({"name": one.name, "span": one.place, "attributes": one.attributes})
-
-
-def _judged(one: Happening, known: _Known) -> Entry:
+def _judged(one: Happening, known: _Known) -> dict[str, Any]:
     """An evaluation as an event, with what it is about where that is known."""
-    try:
-        return _opinion(one, known)
-    except _WRONG:
-        return _unread(one)
-
-
-def _opinion(one: Happening, known: _Known) -> dict[str, Any]:
     shown, about = next((known[key] for key in _keys(one) if key in known), (one, {}))
     said = {"text": one.first(names.LABEL), "comment": one.first(names.EXPLANATION)}
     payload = {**about, **{name: value for name, value in said.items() if value}}
@@ -171,7 +155,7 @@ def _event(
     whose = f"conversation:{chat}" if chat else f"prediction:{about}"
     model = shown.first(*names.MODEL)
     extra = {"conversation": chat, "model": model}
-    event = {
+    return {
         **shown.attributes,
         **one.attributes,
         OWN["id"]: name,
@@ -183,9 +167,6 @@ def _event(
         OWN["value"]: None,
         OWN["payload"]: {**payload, **{key: value for key, value in extra.items() if value}},
     }
-    # Half of a surrogate pair is no text that a column could hold.
-    json.dumps(event, ensure_ascii=False, default=str).encode()
-    return event
 
 
 def _keys(one: Happening) -> list[str]:

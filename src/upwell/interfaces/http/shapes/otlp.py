@@ -28,7 +28,7 @@ from upwell.interfaces.http.shapes.names import name_of
 from upwell.records import LONGEST_ID, Prediction
 from upwell.sources import _spans as names
 from upwell.sources._spans import Happening
-from upwell.sources._told import digest
+from upwell.sources._told import WRONG, digest
 from upwell.stages.collect.columns import LONGEST_PAYLOAD
 from upwell.stages.collect.rows import raw_json
 from upwell.store.database import is_storable
@@ -36,9 +36,6 @@ from upwell.tables import canonical_json
 from upwell.wiring.voices import UPSTREAM
 
 PROTOBUF, SOURCE = "application/x-protobuf", "otlp"
-_WRONG = (
-    ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +121,7 @@ class Listener:
         except UpwellError as error:
             blamed, value = (str(error.details.get(name, "")) for name in ("field", "value"))
             return Heard(rows=(Bad(error.code, blamed, value, raw_json(sound)),))
-        except _WRONG as error:
+        except WRONG as error:
             problem = f"{type(error).__name__}: {error}"
             return Heard(rows=(Bad("http.bad_span", "attributes", problem, raw_json(sound)),))
         given = tuple(one for one in answers if one is not None)
