@@ -172,8 +172,12 @@ def test_hostile_texts_take_no_longer_than_others() -> None:
         times = []
         for size in (4_000, 16_000):
             text = piece * (size // len(piece))
-            began = time.process_time()
-            RULES.found([text])
-            times.append(time.process_time() - began)
-        # Four times the text: linear is 4, quadratic 16; the clock is shared.
+            tries = []
+            for _ in range(3):
+                began = time.process_time()
+                RULES.found([text])
+                tries.append(time.process_time() - began)
+            # What else runs on the machine only ever makes a try longer.
+            times.append(min(tries))
+        # Four times the text: linear is 4, quadratic 16.
         assert times[1] < max(9 * times[0], 0.1)
