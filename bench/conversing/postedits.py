@@ -29,7 +29,7 @@ from upwell.tasks import chat
 from upwell.tasks._chat_model import Talker
 from upwell.tasks._chat_pack import IGNORED
 
-PAIRS, HELD_OUT = 200, 160
+PAIRS, HELD_OUT = 400, 240
 _ALIKE = 1e-4
 LETTERS = 80
 """Of a sentence to translate: what two cores learn from in minutes."""
