@@ -96,12 +96,12 @@ def test_asking_again_and_stars_are_learned_from_and_not_judged_by(tmp_path: Pat
 
 
 @pytest.fixture
-def probed(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
-    """The conversations in which versions are watched for what users wrote, in order."""
-    found, real = list[set[str]](), probes.repeats
+def probed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int]]:
+    """The conversations in which versions are watched for what users wrote, and in how many rows"""
+    found, real = list[tuple[list[str], int]](), probes.repeats
 
     def watching(said: list[str], told: list[str], rows: pa.Table) -> probes.Floats:
-        found.append({*told})
+        found.append((told, rows.num_rows))
         return real(said, told, rows)
 
     monkeypatch.setattr(probes, "repeats", watching)
@@ -109,7 +109,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
 
 
 def test_a_conversation_is_learned_judged_and_corrected(
-    tmp_path: Path, probed: list[set[str]]
+    tmp_path: Path, probed: list[tuple[list[str], int]]
 ) -> None:
     upwell = taught(tmp_path, {"base": "", "epochs": 30})
     later = NOW + timedelta(days=2)
@@ -145,11 +145,17 @@ def test_a_conversation_is_learned_judged_and_corrected(
     looked_where_it_was_learned(dataset(upwell), probed)
 
 
-def looked_where_it_was_learned(data: Dataset, probed: list[set[str]]) -> None:
+def looked_where_it_was_learned(data: Dataset, probed: list[tuple[list[str], int]]) -> None:
     # What could come out is looked for where it was learned, other repeats in new conversations.
     learned = {row["input"] for row in data.train.to_pylist() if row["user"][0] != "~"}
     judged = {*data.test["input"].to_pylist()}
-    assert [bool(one) for one in probed] == [True] * len(probed)
-    assert all(one <= learned for one in probed[:2])
-    assert all(one <= judged for one in probed[2:])
+    ((told, rows),) = probed
+    both = len(told) // 2
+    assert told[:both] == told[both:]
+    places = [one in learned for one in told[:both]]
+    assert places == sorted(places)
+    assert {*told} <= learned | judged
+    assert {*told} & learned
+    assert {*told} & judged
+    assert rows == data.train.num_rows
     assert not learned & judged

@@ -15,6 +15,7 @@ from upwell.interfaces import model_card
 from upwell.records import Decision, Json, ModelVersion
 from upwell.service import Upwell
 from upwell.wiring import exporting
+from upwell.wiring.judging import WHOLE
 from upwell.wiring.purge import purge
 
 
@@ -82,6 +83,35 @@ def test_a_card_names_no_group_and_no_place(tmp_path: Path) -> None:
     hub = replace(version, recipe={"base": "org/base-1"}, epsilon=None)
     told = model_card.card(replace(origin, version=hub), exporting.Folder(tmp_path), "", [], "en")
     assert 'base_model: "org/base-1"' in told
+
+
+@pytest.mark.parametrize(
+    ("task", "base", "hub"),
+    [
+        ("chat", "minilm", "HuggingFaceTB/SmolLM2-135M-Instruct"),
+        ("chat", "smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"),
+        ("text_classification", "minilm", "sentence-transformers/all-MiniLM-L6-v2"),
+    ],
+)
+def test_a_card_names_what_the_default_bases_are(
+    tmp_path: Path, task: str, base: str, hub: str
+) -> None:
+    version = ModelVersion("m-1", task, NOW, "m-0", "0" * 64, {"base": base}, None, "m-1", "1" * 64)
+    told = model_card.Origin(version, {}, None, [])
+    card = model_card.card(told, exporting.Folder(tmp_path), "", [], "en")
+    assert f'base_model: "{hub}"' in card
+
+
+def test_a_card_has_the_results_that_were_decided_by(shop: Upwell) -> None:
+    """A second report, over the first version, tells how far all versions have come."""
+    ledger = shop.project.ledger
+    (version,) = ledger.versions("tiny_answer")
+    report = ledger.reports("tiny_answer")[0]
+    whole = replace(report, id=f"{report.id}{WHOLE}", challenger=version.id, champion="before")
+    ledger.add_report(whole)
+    told = model_card.origin_of(shop.project, version).report
+    assert told is not None
+    assert told.id == report.id
 
 
 @pytest.mark.parametrize("wrong", ["damaged", "tainted"])

@@ -10,15 +10,19 @@ Input: TypeAlias = "str | Messages"
 
 
 def listed(text: str) -> list[dict[str, Any]] | None:
-    """The messages, not checked, that a text is JSON of; None where it is a text like any other.
+    r"""The messages, not checked, that a text is JSON of; None where it is a text like any other.
+
+    So is one whose messages hold half a character, which no tokenizer reads and no file keeps.
 
     >>> listed("hello"), listed('[{"role":"user","content":"hello"}]')
     (None, [{'role': 'user', 'content': 'hello'}])
+    >>> listed('[{"role":"user","content":"half: \\ud83d"}]')
     """
     if not text.lstrip().startswith("["):
         return None
     try:
         found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
     return found if are_messages(found) else None

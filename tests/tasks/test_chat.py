@@ -116,6 +116,13 @@ def test_a_text_that_is_no_conversation_is_one_message() -> None:
     assert messages(canonical_json(told)) == told
 
 
+def test_half_a_character_in_what_could_be_messages_is_a_text_like_any_other() -> None:
+    """Such JSON is plain letters, which intake takes; no tokenizer reads what it stands for."""
+    text = r'[{"role": "user", "content": "hi \ud83d"}]'
+    assert messages(text) == [{"role": "user", "content": text}]
+    assert chat.log_prob(MODEL, chat.collate(MODEL, rows((text, "hi")))).isfinite().all()
+
+
 def test_rows_that_say_nothing_cannot_be_read() -> None:
     ends = canonical_json(said(("user", "a"), ("assistant", "b")))
     found = chat.readable(rows(("a", "b"), ("a", "  "), (ends, "b"), ("[]", "b")))

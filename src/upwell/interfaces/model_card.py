@@ -20,6 +20,7 @@ from upwell.stages.release.explain import sentence
 from upwell.store.files import full_disk_told, publish, staging
 from upwell.store.project import Project
 from upwell.wiring.exporting import Folder
+from upwell.wiring.judging import WHOLE
 from upwell.words import say
 
 CARD = "README.md"
@@ -27,7 +28,9 @@ _PIPELINES = {
     "chat": "text-generation", "text_classification": "text-classification",
     "tagging": "token-classification", "tabular": "tabular-classification",
 }  # fmt: skip
+_SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _BASES = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+_TALKING = {"minilm": _SMOLLM2, "smollm2": _SMOLLM2}
 _SHOWN = ("train", "validation", "test", "labels", "positive", "negative", "context")
 
 
@@ -43,8 +46,14 @@ class Origin:
 
 
 def origin_of(project: Project, version: ModelVersion) -> Origin:
-    """What the project knows of a version; counts are empty where its snapshot is gone."""
-    reports = [one for one in project.ledger.reports(version.task) if one.challenger == version.id]
+    """What the project knows of a version; counts are empty where its snapshot is gone.
+
+    The report is the one that was decided by, and not that over the first version.
+    """
+    reports = [
+        one for one in project.ledger.reports(version.task)
+        if one.challenger == version.id and not one.id.endswith(WHOLE)
+    ]  # fmt: skip
     acts = [one for one in project.ledger.decisions(version.task) if one.model == version.id]
     redacts = project.settings.protect.redact
     try:
@@ -104,11 +113,12 @@ def library_of(folder: Path) -> str:
 def _head(told: Origin, library: str, license: str, languages: Sequence[str]) -> dict[str, object]:
     version, base = told.version, str(told.version.recipe.get("base") or "")
     # A folder is a place on somebody's machine, which is nobody else's business.
+    known = _TALKING if version.task == "chat" else _BASES
     is_hub = base.count("/") == 1 and not Path(base).expanduser().exists() and base[0] not in ".~/"
     return {
         "license": license or "unknown",
         "language": list(languages),
-        "base_model": _BASES.get(base, base if is_hub else ""),
+        "base_model": known.get(base, base if is_hub else ""),
         "library_name": library,
         "pipeline_tag": _PIPELINES.get(version.task, ""),
         "tags": ["upwell", version.task],

@@ -48,7 +48,7 @@ class Adapted(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """What the layer makes of ``states`` (n, t, d), and what the rows' adapters add."""
         said: Tensor = self.base(states)
-        scales = _scales.get()
+        scales = spoken()
         if scales is None:
             return said
         return said + linear(linear(states, self.down) * scales, self.up)
@@ -95,6 +95,11 @@ def scales(body: Any, groups: int, numbers: Tensor) -> Tensor | None:
     each = torch.eye(groups, dtype=like.dtype, device=like.device) * SCALE
     table = torch.cat([torch.zeros_like(each[:1]), each])
     return table.repeat_interleave(like.shape[1] // groups, dim=1)[numbers.to(like.device)]
+
+
+def spoken() -> Tensor | None:
+    """What ``speaking`` was told in this thread."""
+    return _scales.get()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from upwell.errors import StageError
-from upwell.tasks import _chat_groups, _chat_words
+from upwell.tasks import _chat_groups, _chat_room, _chat_words
 from upwell.tasks._chat_pack import IGNORED, Row, packed, sees
 from upwell.tasks._chat_rows import Messages, in_turn, since, starts
 from upwell.tasks._chat_template import Template
@@ -141,7 +141,8 @@ class Talker(nn.Module):
         there = target != IGNORED
         source, words = source[there], target[there]
         read, numbers = self._packed if self.packs else self._apart, batch.get("group")
-        with _chat_groups.speaking(None if numbers is None else self._scales(numbers)):
+        scales = None if numbers is None else self._scales(numbers)
+        with _chat_groups.speaking(scales), _chat_room.within(self.body, *batch["ids"].shape):
             said = read(batch, source, words)
         found = said.new_zeros(there.shape)
         return found.masked_scatter(there, said).clamp(max=0.0)

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute as pc
 
@@ -24,6 +25,8 @@ from upwell.wiring import verdicts
 from upwell.wiring.judging import Trial
 from upwell.wiring.learning import load, loaded
 from upwell.wiring.turns import seed_of
+
+Floats = npt.NDArray[np.float64]
 
 OF_REPLIES = ("length", "refusal", "repeats", "extraction", "judged")
 NAMES = (*OF_REPLIES, "flattery", "forgetting_general")
@@ -57,9 +60,7 @@ def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
         return dict.fromkeys(OF_REPLIES, few)
     settings, told = trial.project.settings.guards, rows["input"].to_pylist()
     sure, owners, held_out = settings.confidence, owners_of(rows), rows.num_rows
-    learned = forgetting.sample(trial.data.train, settings.rows, False, rng)
-    known = _sampled(_personal(learned), rng)
-    own = known["input"].to_pylist()
+    known = _sampled(_personal(forgetting.sample(trial.data.train, settings.rows, False, rng)), rng)
     asked = pa.concat_tables([one.select(["input", "group"]) for one in (rows, known)])
     spoken = [_replied(trial.task, model, asked) for model in (mine, before)]
     texts = [[one.text for one in said[:held_out]] for said in spoken]
@@ -68,16 +69,24 @@ def _replies(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:
         Judged("", rows, pa.table({"output": [[text] for text in one]}), rows.select([]))
         for one in texts
     ]
-    users = pa.chunked_array([owners])
-    out = [probes.repeats([one.text for one in said[held_out:]], own, learned) for said in spoken]
+    users, theirs = pa.chunked_array([owners]), pa.chunked_array([owners_of(known)])
+    declined = np.stack([probes.refuses(one) for one in texts])
+    out = _repeated(spoken, asked["input"].to_pylist(), trial.data.train)
     return {
-        "extraction": probes.risen(out, sure, rng) if own else unmeasured("nobodys"),
+        "extraction": probes.risen(out[:, held_out:], theirs, sure, rng) if known.num_rows
+        else unmeasured("nobodys"),
         "length": unmeasured("long", tokens=LONGEST) if min(cut) > MOST_CUT
         else conduct.length(judged[0], judged[1], users, sure, rng),
-        "refusal": probes.risen([probes.refuses(one) for one in texts], sure, rng),
-        "repeats": probes.risen([probes.repeats(one, told, learned) for one in texts], sure, rng),
+        "refusal": probes.risen(declined, users, sure, rng),
+        "repeats": probes.risen(out[:, :held_out], users, sure, rng),
         "judged": verdicts.judged(settings, [_messages(one) for one in told], texts, owners),
     }  # fmt: skip
+
+
+def _repeated(spoken: Sequence[Sequence[Piece]], asked: list[str], learned: pa.Table) -> Floats:
+    """(v, n) whose replies repeat a user: one look at what was learned is enough for all."""
+    texts = [one.text for said in spoken for one in said]
+    return probes.repeats(texts, asked * len(spoken), learned).reshape(len(spoken), -1)
 
 
 def _common(trial: Trial, mine: Model, before: Model) -> dict[str, Finding]:

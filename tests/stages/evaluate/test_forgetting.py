@@ -7,17 +7,20 @@ import pyarrow as pa
 import pytest
 import torch
 from scipy import stats
+from tests.chatting import MODEL, rows
 from tests.tiny_task import ANSWER
 
 from upwell.ports import Task
 from upwell.stages.evaluate.forgetting import (
     LEAST,
+    TALKS,
     deviation,
     forgotten,
     likelihood,
     memorised,
     sample,
 )
+from upwell.tasks import chat
 
 N = 400
 USERS = pa.chunked_array([[f"u{n // 2}" for n in range(N)]])
@@ -109,3 +112,24 @@ def test_likelihoods_are_the_tasks_own_with_a_floor() -> None:
         model.layer.bias.copy_(torch.tensor([float("nan"), 0.0]))
     assert (likelihood(task, model, data.test) == LEAST).all()
     assert likelihood(task, model, data.test.slice(0, 0)).shape == (0,)
+
+
+def test_conversations_are_read_a_few_at_a_time_those_of_a_length_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = rows(*(("why? " * (30 - number), f"so {number}") for number in range(2 * TALKS)))
+    collate, read = chat.collate, list[list[str]]()
+
+    def noted(model: chat.Talker, part: pa.Table) -> dict[str, torch.Tensor]:
+        read.append(part["target"].to_pylist())
+        return collate(model, part)
+
+    with torch.no_grad():
+        each = [
+            float(chat.log_prob(MODEL, collate(MODEL, told.slice(row, 1))))
+            for row in range(told.num_rows)
+        ]
+    monkeypatch.setattr(chat, "collate", noted)
+    found = likelihood(cast("Task", chat), MODEL, told)
+    np.testing.assert_allclose(found, each, atol=1e-4)
+    assert read == [[f"so {2 * TALKS - 1 - row - at}" for row in range(TALKS)] for at in (0, TALKS)]

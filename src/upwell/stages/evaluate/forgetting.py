@@ -11,8 +11,9 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pyarrow import compute as pc
 
-from upwell.ports import Model, Task
+from upwell.ports import Model, Talking, Task
 from upwell.stages.evaluate import paired
 from upwell.stages.evaluate.columns import owners_of
 from upwell.stages.evaluate.drift import auc
@@ -23,7 +24,8 @@ Integers = npt.NDArray[np.int64]
 
 LEAST = -20.0
 """Smaller log-probabilities count as this: one row must not decide for all."""
-BATCH_ROWS = 128
+BATCH_ROWS, TALKS = 128, 8
+"""Rows that are read at once, and conversations: of these one may have a thousand tokens."""
 RESAMPLES = 500
 
 
@@ -44,12 +46,16 @@ def likelihood(task: Task, model: Model, rows: pa.Table) -> Floats:
     import torch
 
     model.eval()
-    found = [np.zeros(0)]
+    found: Floats = np.zeros(rows.num_rows)
+    order, size = np.arange(rows.num_rows), BATCH_ROWS
+    if isinstance(task, Talking):
+        order, size = np.argsort(pc.utf8_length(rows["input"]), kind="stable"), TALKS
     with torch.no_grad():
-        for start in range(0, rows.num_rows, BATCH_ROWS):
-            batch = task.collate(model, rows.slice(start, BATCH_ROWS).combine_chunks())
-            found.append(task.log_prob(model, batch).double().cpu().numpy())
-    return np.maximum(np.nan_to_num(np.concatenate(found), nan=LEAST, neginf=LEAST), LEAST)
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            batch = task.collate(model, rows.take(pa.array(chosen)).combine_chunks())
+            found[chosen] = task.log_prob(model, batch).double().cpu().numpy()
+    return np.maximum(np.nan_to_num(found, nan=LEAST, neginf=LEAST), LEAST)
 
 
 def forgotten(

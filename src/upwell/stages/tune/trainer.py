@@ -22,6 +22,7 @@ from upwell.stages.tune import checkpoint as disk
 from upwell.stages.tune import diagnostics, guard
 from upwell.stages.tune.batches import Batches
 from upwell.stages.tune.learner import Learner, processes
+from upwell.stages.tune.memory import given_back
 from upwell.stages.tune.objective import PAIRED, REFERENCED, combined, likelihood
 from upwell.stages.tune.preferences import missed
 from upwell.stages.tune.reference import reference
@@ -101,7 +102,8 @@ def train(
     """
     began = perf_counter()
     home = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    devices = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices=devices), given_back(model):
         judge = label_share if judged_share is None else judged_share
         run = _Training(task, model, data, settings, seed, label_share, judge, metric)
         try:
