@@ -6,25 +6,26 @@ defaults, for speed and memory, and by their best settings on this machine. Both
 Upwell thumbs and pairs at the rates of its own (3e-4 and 5e-4), all else at 1e-3. Held-out
 preference accuracy is the share of pairs whose chosen answer became more probable, beside the model
 as it was, than the rejected one: by the whole answer, which TRL learns by, and by token, which
-Upwell does.
-Intervals are paired bootstraps over the pairs, of the means of the seeds. Tokens are those of the
-rows, prompts included, fill not.
+Upwell does. Each seed holds other instructions out; all their pairs count.
+Intervals are paired bootstraps over the instructions of all seeds. Tokens are those of the rows,
+prompts included, fill not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from bench import protocol
 from bench.conversing import beside
 from bench.conversing.beside import Floats, Run
-from bench.conversing.pairs import known, split
+from bench.conversing.pairs import Pair, known, split
+from bench.conversing.turned import interval, mean
 from bench.rows import Row
 
-SEEDS, PAIRS, HELD_OUT = 3, 60, 100
+SEEDS, PAIRS = 3, 60
 FEW = 4
 """Pairs of a run by TRL's defaults, which is about speed and memory alone: bf16 is emulated."""
 EPOCHS, RATE = 1, 1e-3
@@ -49,18 +50,14 @@ BEST: Mapping[str, Mapping[str, Any]] = {
 
 def rows(kind: str, seeds: int = SEEDS) -> Iterator[Row]:
     """Speed, memory and what was learned by one kind of training, ours beside TRL's."""
-    pairs, model = known(), beside.base()
-    splits = [split(pairs, PAIRS, HELD_OUT, seed) for seed in range(seeds)]
-    before = [beside.log_probs(model, held_out) for _, held_out in splits]
-    sizes = [beside.lengths(model, held_out) for _, held_out in splits]
-    del model
-    ours, best = list[Run](), list[Run]()
+    pairs, ours, best = known(), list[Run](), list[Run]()
+    splits = [split(pairs, PAIRS, len(pairs), seed) for seed in range(seeds)]
     for seed, (train, held_out) in enumerate(splits):
         ours.append(beside.upwell(kind, train, held_out, OURS[kind], seed))
         best.append(beside.trl(kind, train, held_out, BEST[kind], seed))
     usual = beside.trl(kind, splits[0][0][:FEW], [], DEFAULTS, 0)
     yield from costs(kind, ours, best, usual)
-    yield from learned(kind, ours, best, before, sizes)
+    yield from learned(kind, ours, best, [held_out for _, held_out in splits])
 
 
 def costs(kind: str, ours: Sequence[Run], best: Sequence[Run], usual: Run) -> list[Row]:
@@ -82,26 +79,36 @@ def costs(kind: str, ours: Sequence[Run], best: Sequence[Run], usual: Run) -> li
 
 
 def learned(
-    kind: str, ours: Sequence[Run], best: Sequence[Run], before: Sequence[Floats],
-    sizes: Sequence[Floats],
-) -> Iterator[Row]:  # fmt: skip
+    kind: str, ours: Sequence[Run], best: Sequence[Run], held_out: Sequence[Sequence[Pair]]
+) -> Iterator[Row]:
     """Held-out preference accuracy of one kind of training, by token and by whole answer."""
-    for measure, tokens in (("token", sizes), ("answer", [np.ones_like(one) for one in sizes])):
+    before = [_before(tuple(pairs)) for pairs in held_out]
+    asked = [pair.asked for pairs in held_out for pair in pairs]
+    groups = np.unique(asked, return_inverse=True)[1]
+    for measure in ("token", "answer"):
         mine, other = (
-            np.mean([_right(*one) for one in zip(runs, before, tokens, strict=True)], axis=0)
+            np.concatenate(
+                [_right(run, *at, measure) for run, at in zip(runs, before, strict=True)]
+            )
             for runs in (ours, best)
         )
-        gain = protocol.paired_interval(mine, other, 0)
-        chance = protocol.paired_interval(mine, np.full(len(mine), 0.5), 0)
         label = f"{kind}: held-out preference accuracy by {measure}, {len(ours)} seeds"
-        yield Row(f"{label}, upwell", float(mine.mean()), 0.5 + chance.low, 0.5 + chance.high)
-        yield Row(f"{label}, TRL", float(other.mean()))
-        yield Row(f"{label}, gain over TRL", gain.gain, gain.low, gain.high, "≥ 0", gain.gain >= 0)
+        yield mean(f"{label}, upwell", mine, groups, 0)
+        yield mean(f"{label}, TRL", other, groups, 0)
+        gain, apart = float((mine - other).mean()), interval(mine - other, groups, 0)
+        yield Row(f"{label}, gain over TRL", gain, *apart, "≥ 0", gain >= 0)
 
 
-def _right(run: Run, before: Floats, tokens: Floats) -> Floats:
+@cache
+def _before(pairs: tuple[Pair, ...]) -> tuple[Floats, Floats]:
+    """(m, 2) log-probabilities of the answers before any training, and their tokens."""
+    model = beside.base()
+    return beside.log_probs(model, pairs), beside.lengths(model, pairs)
+
+
+def _right(run: Run, before: Floats, tokens: Floats, measure: str) -> Floats:
     """(m,) 1 where the chosen answer gained more than the rejected one."""
-    gained = (run.log_prob - before) / tokens
+    gained = (run.log_prob - before) / (tokens if measure == "token" else 1.0)
     return (gained[:, 0] > gained[:, 1]).astype(np.float64)
 
 

@@ -64,16 +64,16 @@ def scored(model: Talker, told: pa.Table, score: Score) -> Floats:
 
 def mean(name: str, values: Floats, groups: Groups, seed: int) -> Row:
     """The mean with its interval, a bootstrap over ``groups``."""
-    return Row(name, float(values.mean()), *_interval(values, groups, seed))
+    return Row(name, float(values.mean()), *interval(values, groups, seed))
 
 
 def above(name: str, values: Floats, groups: Groups, seed: int) -> Row:
     """The same, to lie above 0."""
-    low, high = _interval(values, groups, seed)
+    low, high = interval(values, groups, seed)
     return Row(name, float(values.mean()), low, high, "lower end above 0", low > 0)
 
 
-def _interval(values: Floats, groups: Groups, seed: int) -> tuple[float, float]:
+def interval(values: Floats, groups: Groups, seed: int) -> tuple[float, float]:
     """95 % of the means of resampled groups."""
     total, size = np.bincount(groups, values), np.bincount(groups)
     drawn = np.random.default_rng(seed).integers(0, len(size), (RESAMPLES, len(size)))

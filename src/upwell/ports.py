@@ -6,7 +6,7 @@ plugin of a kind live in ``checks/`` and run on each by discovery.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -118,6 +118,17 @@ class Adaptable(Protocol):
         Returns ``settings`` with what nobody set (``model_fields_set``) filled in for this model.
         """
         ...
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """What an adaptable task offers besides: which settings it chooses where nobody set them.
+
+    A new project's ``upwell.toml`` shows no default of these, for none would be used.
+    """
+
+    CHOOSES: Collection[str]
+    """Names of ``[tune]`` that ``adapt``, or ``special``, may fill in."""
 
 
 @runtime_checkable
@@ -244,3 +255,13 @@ class Source(Protocol):
     def read(self, location: str, mapping: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         """Batches with the Event schema. ``mapping`` renames columns: Event field → column."""
         ...
+
+
+@runtime_checkable
+class Recognised(Protocol):
+    """What a source may offer besides: what its files are known by, where nobody said a format."""
+
+    READS: Collection[str]
+    """Endings of files that it reads."""
+    KNOWN_BY: Collection[frozenset[str]]
+    """Columns that stand together in no other format, in most cases."""

@@ -210,9 +210,10 @@ class Upwell:
         is that of ``recommend``; of who asks, tasks about answers read the group alone, and that
         only where a version has an adapter for it.
 
-        Every answer is recorded before it is given; feedback names its ``prediction``. Raises
-        StageError ``serve.no_champion``, ``serve.too_long``, or ``serve.other_verb`` where the
-        task recommends items.
+        Every answer is recorded before it is given; feedback names its ``prediction``. A base that
+        talks serves from now on, where nothing does yet. Raises StageError ``serve.no_champion``,
+        ``serve.too_long``, or ``serve.other_verb`` where the task recommends items, and what
+        ``Chats.adopt`` raises.
         """
         at = now or datetime.now(UTC)
         self._refuse_unless("answer", "value")
@@ -220,6 +221,8 @@ class Upwell:
         for text in texts:
             if len(text) > LONGEST_INPUT:
                 raise StageError("serve.too_long", size=len(text), longest=LONGEST_INPUT)
+        if self._live.version is None and self.chats.upstream is None:
+            self.chats.adopt(at)
         who = self._known.who(users, personalize, at)
         parts = [slice(at, at + _BATCH) for at in range(0, max(len(texts), 1), _BATCH)]
         found = [self._answered(texts[part], users[part], who[part], k, at) for part in parts]

@@ -21,6 +21,9 @@ from typing import Any, Protocol, TypeVar
 import pyarrow as pa
 from pyarrow import compute as pc
 
+PROBLEM = "_problem"
+"""A column that may stand beside an event's own, on the way to intake: why a row that could not be
+read as an event is none (code, field, value; tabs between)."""
 TIME = pa.timestamp("us", tz="UTC")
 _SLASH = pa.scalar("/", pa.string())
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

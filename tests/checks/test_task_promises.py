@@ -19,6 +19,7 @@ from upwell.checks import Promise, promises, tasks
 from upwell.errors import PluginError
 from upwell.ports import Task
 from upwell.records import Example
+from upwell.settings import TuneSettings
 from upwell.tables import Dataset, to_table
 
 COLOURS = ("blue", "green", "red", "white")
@@ -193,6 +194,11 @@ class Contrary(HonestTask):
         return pa.table({"accuracy": -np.asarray(super().mark(rows, answers)["accuracy"])})
 
 
+class Secretive(HonestTask):
+    def adapt(self, model: nn.Module, data: Dataset, settings: TuneSettings) -> TuneSettings:
+        return settings.model_copy(update={"epochs": 9})
+
+
 class Eager(HonestTask):
     def answer(self, model: nn.Module, inputs: pa.Table, k: int) -> pa.Table:
         said = super().answer(model, inputs, k)
@@ -228,6 +234,7 @@ class Stubborn(HonestTask):
         (tasks.nothing_in_nothing_out, Eager()),
         (tasks.baselines_are_answers, Boastful()),
         (tasks.what_a_correction_teaches_is_right, Stubborn()),
+        (tasks.what_it_chooses_is_named, Secretive()),
     ],
 )
 def test_a_promise_catches_its_bug(

@@ -63,6 +63,9 @@ def test_from_labels_to_an_answer_and_what_is_said_of_it(place: str, capsys: Pri
     assert "--consent" in capsys.readouterr().out
     assert run(["say", name, "up", "--consent", "serve,analyse,train", "-p", place]) == 0
     assert "--consent" not in capsys.readouterr().out
+    held = open_project(Path(place)).journal.counts()
+    assert error(capsys, "say", name, "down", "--consent", "serve,foo", "-p", place) == "cli.usage"
+    assert open_project(Path(place)).journal.counts() == held, "nothing was done"
     assert error(capsys, "say", "no such", "up", "-p", place) == "cli.no_prediction"
     assert run(["status", "-p", place]) == 0
     assert "textbook loss" in capsys.readouterr().out

@@ -117,6 +117,34 @@ def test_a_dry_run_needs_no_project_and_keeps_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("lang", "said"), [("en", "Nothing was done"), ("zh", "没有执行")])
+@pytest.mark.usefixtures("clicks")
+def test_an_import_with_a_mistyped_purpose_takes_nothing_in(
+    tmp_path: Path, capsys: Printed, lang: str, said: str
+) -> None:
+    answer(capsys, "init", str(tmp_path))
+    told = ("--format", "made-up", "--consent", "serve,learn", "--lang", lang)
+    assert run(["import", "x", *told, "-p", str(tmp_path)]) == 2
+    shown = capsys.readouterr().err.replace("\n", " ")
+    assert "[cli.usage]" in shown
+    assert all(word in shown for word in ("learn", "serve, analyse, train", said))
+    assert not any(open_project(tmp_path).journal.counts().values())
+
+
+def test_an_import_says_in_chinese_what_is_wrong_with_a_row(
+    tmp_path: Path, capsys: Printed
+) -> None:
+    answer(capsys, "init", str(tmp_path), "--task", "chat")
+    file, told = tmp_path / "x.jsonl", [{"role": "user", "content": "hi"}]
+    told += [{"role": "assistant", "content": "hello"}]
+    file.write_text(json.dumps({"messages": told}) + "\nbroken\n", encoding="utf-8")
+    named = ("--format", "openai_jsonl", "--lang", "zh", "-p", str(tmp_path))
+    assert run(["import", str(file), *named]) == 0
+    shown = capsys.readouterr().out
+    assert "该行不是 JSON 对象" in shown
+    assert "The line" not in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

@@ -114,6 +114,8 @@ def test_trl(tmp_path: Path, row: object, wanted: list[tuple[object, ...]], endi
         {"messages": [USER, says("4", weight=0)]},
         {"messages": [USER, {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}]},
         {"messages": [{"role": "tool", "content": "x"}, says("4")]},
+        {"messages": [USER, says("Let me see."), {"role": "tool", "content": "4"}]},
+        {"messages": [USER, says("4"), USER, {**says("", weight=0), "tool_calls": [{"id": "1"}]}]},
         {"messages": [{"role": "user", "content": [{"type": "image_url"}]}, says("4")]},
         {"messages": [USER, says("\ud800")]},
         {"messages": "2+2?"},
@@ -134,7 +136,69 @@ def test_one_broken_line_in_many_is_a_bad_row_and_no_other(
     text = row if isinstance(row, str) else json.dumps(row)
     found = taken(name, lines(tmp_path / "f.jsonl", [*rows[:1200], text, *rows[1200:]]))
     assert [row["payload"]["target"] for row in found.events] == [str(n) for n in range(2500)]
-    assert [(row["code"], row["field"]) for row in found.bad] == [("record.missing", "kind")]
+    is_object = text.startswith("{") and text.endswith("}")
+    code = "source.nothing_said" if is_object else "source.not_object"
+    assert [(row["code"], row["field"]) for row in found.bad] == [(code, "")]
+    assert json.loads(json.loads(found.bad[0]["raw"])["payload"]) == {"unreadable": shown(text)}
+
+
+def shown(text: str) -> str:
+    """A row's text as it is kept, where half a surrogate pair is a question mark."""
+    return text.replace("\\ud800", "?")
+
+
+@pytest.mark.parametrize(("lang", "why"), [("en", "holds no conversation"), ("zh", "没有可以学习")])
+def test_why_nothing_can_be_learned_of_a_row_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lang: str, why: str
+) -> None:
+    file = lines(tmp_path / "f.jsonl", [{"messages": [USER, says(text)]} for text in ("4", " ")])
+    place = ("-p", str(tmp_path / "shop"))
+    assert run(["init", str(tmp_path / "shop")]) == 0
+    assert run(["import", str(file), "--format", "openai_jsonl", *place]) == 0
+    assert "source.nothing_said" in capsys.readouterr().out
+    assert run(["bad-rows", *place, "--lang", lang, "--json"]) == 0
+    (kept,) = json.loads(capsys.readouterr().out)["rows"]
+    assert kept["reason"].startswith("The row holds no conversation with a reply")
+    assert run(["bad-rows", "--rows", *place, "--lang", lang]) == 0
+    assert why in " ".join(capsys.readouterr().out.split())
+
+
+KNOWN: list[tuple[str, dict[str, Any], str]] = [
+    ("f.jsonl", {"prompt": "2+2?", "completion": "4", "label": True}, "--format trl"),
+    ("f.jsonl", {"chosen": "4", "rejected": "5"}, "--format trl"),
+    ("f.parquet", {"messages": [USER, says("4")]}, "--format trl"),
+    ("f.jsonl", {"messages": [USER, says("4")]}, "--format openai_jsonl / --format trl"),
+    (
+        "f.jsonl",
+        {"messages": [], "input": {}, "preferred_output": [], "non_preferred_output": []},
+        "--format openai_jsonl",
+    ),
+    ("f.jsonl", {"resourceSpans": []}, "--format otlp"),
+    ("f.jsonl", {"info": {}, "data": {}}, "--format mlflow"),
+]
+
+
+@pytest.mark.parametrize(("name", "row", "formats"), KNOWN)
+def test_who_named_no_format_is_told_which_one_the_columns_are_of(
+    tmp_path: Path, name: str, row: dict[str, Any], formats: str
+) -> None:
+    path = tmp_path / name
+    if path.suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist([row]), path)
+    else:
+        lines(path, [row])
+    with pytest.raises(SourceError) as refused:
+        taken(path.suffix[1:], path)
+    assert refused.value.code == "source.other_format"
+    assert all(formats in refused.value.explain(lang)[2] for lang in ("en", "zh"))
+
+
+@pytest.mark.parametrize("name", ["f.jsonl", "f.csv"])
+def test_columns_of_no_known_format_are_to_be_mapped(tmp_path: Path, name: str) -> None:
+    text = "prompt,completion\na,b\n" if name.endswith("csv") else '{"prompt": "a", "text": "b"}\n'
+    with pytest.raises(SourceError) as refused:
+        taken(name[2:], written(tmp_path / name, text))
+    assert refused.value.code == "source.unmapped"
 
 
 def test_a_broken_first_line_is_one_bad_row(tmp_path: Path) -> None:

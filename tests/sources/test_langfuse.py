@@ -127,7 +127,8 @@ def test_broken_scores_are_bad_rows_and_hold_up_no_other(tmp_path: Path) -> None
     assert sorted(told) == sorted(
         [("collect.not_a_number", "value")] * 3
         + [("record.missing", "id"), ("record.missing", "user")]
-        + [("record.missing", "kind")] * 3
+        + [("record.missing", "kind")]
+        + [("source.not_object", "")] * 2
         + [("collect.unreadable_time", "at")]
     )
 

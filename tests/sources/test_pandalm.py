@@ -34,12 +34,19 @@ def test_a_file_of_something_else_is_told(tmp_path: Path, change: dict[str, obje
         list(pandalm.read(str(tmp_path / "x.json"), {}))
 
 
-@pytest.mark.parametrize("name", ["gone.json", "broken.json", "broken.parquet"])
+@pytest.mark.parametrize("name", ["broken.json", "broken.parquet"])
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, name: str) -> None:
-    if name.startswith("broken"):
-        (tmp_path / name).write_text("{", encoding="utf-8")
+    (tmp_path / name).write_text("{", encoding="utf-8")
     with pytest.raises(SourceError, match=r"source\.bad_pairs"):
         list(pandalm.read(str(tmp_path / name), {}))
+
+
+@pytest.mark.parametrize("name", ["gone.json", "gone/folder"])
+def test_where_nothing_lies_the_path_is_to_blame(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SourceError) as refused:
+        list(pandalm.read(str(tmp_path / name), {}))
+    assert refused.value.code == "source.not_found"
+    assert refused.value.details["place"] == str(tmp_path / name)
 
 
 def test_columns_cannot_be_chosen(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_row_of_another_width_is_kept_as_a_bad_row_and_ids_do_not_move(tmp_pat
     file = written(tmp_path / "r.csv", HEAD + "1,i,3,881250949\noops\n\n3,i,3,881250949\n")
     found = taken("csv", file, MAPPING)
     assert found.events["id"].to_pylist() == ["r:1", "r:3"]
-    assert found.bad["code"].to_pylist() == ["record.missing"]
+    assert found.bad["code"].to_pylist() == ["source.other_width"]
     assert "oops" in found.bad["raw"][0].as_py()
     written(file, HEAD + "1,i,3,881250949\n2,i,4,881250949\n\n3,i,3,881250949\n")
     assert taken("csv", file, MAPPING).events["id"].to_pylist() == ["r:1", "r:2", "r:3"]
@@ -195,11 +195,12 @@ def test_json_lines_keep_their_types_and_their_bad_lines(tmp_path: Path) -> None
         {"user": "u", "kind": "click", "at": "1997-12-04T15:55:49Z", "value": 2},
     ]
     text = "\ufeff" + "\n".join(json.dumps(row) for row in rows) + "\n\n[1]\nnot json\n"
+    text += '{"user": "\\ud800"}\n'
     found = taken("jsonl", written(tmp_path / "e.jsonl", text), {})
     assert found.events["user"].to_pylist() == ["7", "u"]
     assert json.loads(found.events["payload"][0].as_py()) == {"a": [1]}
     assert [raw for raw in found.bad["raw"].to_pylist() if "not json" in raw]
-    assert found.bad.num_rows == 2
+    assert found.bad["code"].to_pylist() == ["source.not_object"] * 2 + ["source.bad_text"]
     array = written(tmp_path / "a.jsonl", '[\n{"user": "u"}\n]\n')
     assert refused("jsonl", array, {}).code == "source.not_json_lines"
 

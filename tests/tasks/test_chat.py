@@ -277,10 +277,3 @@ def test_pickled_weights_are_never_read(tmp_path: Path) -> None:
     torch.save(MODEL.body.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(PluginError, match=r"chat.no_model"):
         chat.load(tmp_path)
-
-
-@pytest.mark.parametrize("base", ["no/such/model", "nowhere.gguf"])
-def test_a_base_that_is_not_there_is_named(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(PluginError, match=r"chat.no_model"):
-        chat.start(base, DATA, 0)

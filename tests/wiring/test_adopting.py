@@ -94,9 +94,27 @@ def test_nothing_is_adopted_where_nothing_speaks(
     assert project.ledger.versions(task) == []
 
 
+def test_the_first_who_asks_is_answered_by_the_base(tmp_path: Path, base: str) -> None:
+    upwell = Upwell(project_of(tmp_path / "desk", base=base))
+    assert upwell.predict("ann", "hello")["model"][0].as_py() == BASE
+
+
+@pytest.mark.parametrize(
+    ("base", "code"), [("/nowhere", "chat.no_base"), ("no such model", "chat.no_model")]
+)
+def test_who_asks_is_told_why_the_base_cannot_answer(
+    tmp_path: Path, base: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    upwell = Upwell(project_of(tmp_path / "desk", base=base))
+    with pytest.raises(PluginError) as refused:
+        upwell.predict("ann", "hello")
+    assert refused.value.code == code
+
+
 def test_a_base_that_is_not_there_is_told(tmp_path: Path) -> None:
     project = project_of(tmp_path / "desk", base=str(tmp_path / "nowhere"))
-    with pytest.raises(PluginError, match=r"chat\.no_model"):
+    with pytest.raises(PluginError, match=r"chat\.no_base"):
         adopt(project, NOW)
 
 

@@ -10,8 +10,9 @@ import torch
 from pyarrow import compute as pc
 
 from upwell.checks._require import require, require_schema
-from upwell.ports import Baselined, Correcting, Discerning, Model, Task
+from upwell.ports import Adaptable, Baselined, Choosing, Correcting, Discerning, Model, Task
 from upwell.records import Example
+from upwell.settings import TuneSettings
 from upwell.tables import Dataset, schema
 from upwell.words import catalogue
 
@@ -194,6 +195,14 @@ def what_a_correction_teaches_is_right(task: Task, folder: Path) -> None:
     right = pa.table({"output": [[target] for target in targets]})
     require(task.mark(learned, right).equals(task.mark(rows, right)), f"{taught[0]} ≠ {targets[0]}")
     require(bool(torch.isfinite(_log_prob(task, _model(task), learned)).all()), "∞")
+
+
+def what_it_chooses_is_named(task: Task, folder: Path) -> None:
+    """Settings that ``adapt`` fills in where nobody set them are among ``CHOOSES``."""
+    if isinstance(task, Adaptable):
+        chosen = task.adapt(_model(task), _toy(task), TuneSettings()).model_fields_set
+        named = task.CHOOSES if isinstance(task, Choosing) else ()
+        require(chosen <= set(named), ", ".join(sorted(chosen - set(named))))
 
 
 def _toy(task: Task) -> Dataset:

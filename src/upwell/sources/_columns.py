@@ -30,7 +30,9 @@ from pyarrow import compute as pc
 
 from upwell.errors import SourceError
 from upwell.records import EARLIEST, LATEST, Event
-from upwell.tables import TIME, micros, schema
+from upwell.sources._flaws import USUAL, problem
+from upwell.sources._formats import formats_of
+from upwell.tables import PROBLEM, TIME, micros, schema
 
 ROWS = 65_536
 """Rows of a batch: what a source holds in memory at a time."""
@@ -50,11 +52,13 @@ class Part:
     """Some rows of a file. ``numbers`` are their row numbers, from 1, in the file's order.
 
     ``broken`` are rows between them that could not be divided into columns: number and text.
+    ``flaws`` are the codes of what is wrong with one whose text is no JSON object, and with others.
     """
 
     batch: pa.RecordBatch
     numbers: Numbers
     broken: tuple[tuple[int, str], ...] = ()
+    flaws: tuple[str, str] = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def plan(file: str, stem: str, names: Sequence[str], mapping: Mapping[str, str])
 
     Raises SourceError ``source.unknown_column`` for a column that the file does not have, and
     ``source.unmapped`` when no column says when it happened, what kind of event it is, or who
-    did it (or to which item).
+    did it (or to which item); ``source.other_format`` where such columns are known.
 
     >>> plan("r.csv", "r", ["uid", "at"], {"user": "uid", "kind": "=click"}).columns
     {'at': 'at', 'user': 'uid'}
@@ -141,11 +145,15 @@ def _refuse_if_impossible(file: str, names: Sequence[str], chosen: Plan) -> None
     known = {*chosen.columns, *chosen.constants, *chosen.inside}
     for choices in (("at",), ("kind",), ("user", "item", "target")):
         if not known & set(choices):
-            raise SourceError("source.unmapped", file=file, field=choices[0], columns=listed)
+            named = {"file": file, "field": choices[0], "columns": listed}
+            if others := formats_of(file, names):
+                told = " / ".join(f"--format {name}" for name in others)
+                raise SourceError("source.other_format", **named, formats=told)
+            raise SourceError("source.unmapped", **named)
 
 
 def events(parts: Iterable[Part], plan: Plan) -> Iterator[pa.RecordBatch]:
-    """Parts as batches of events; a broken row becomes an event of no kind, which intake keeps.
+    """Parts as batches of events; a broken row becomes one of no kind with its reason, for intake.
 
     Its id is its row's and its payload is its text, so that nothing is lost and its row can be
     imported again once it is corrected.
@@ -154,7 +162,7 @@ def events(parts: Iterable[Part], plan: Plan) -> Iterator[pa.RecordBatch]:
         if len(part.numbers):
             yield _events(part, plan)
         if part.broken:
-            yield _broken(part.broken, plan)
+            yield _broken(part, plan)
 
 
 def _events(part: Part, plan: Plan) -> pa.RecordBatch:
@@ -169,10 +177,13 @@ def _events(part: Part, plan: Plan) -> pa.RecordBatch:
     return _batch(made, rows)
 
 
-def _broken(broken: Sequence[tuple[int, str]], plan: Plan) -> pa.RecordBatch:
-    ids = _row_ids(plan, [number for number, _ in broken])
-    payloads = [json.dumps({"unreadable": text}, ensure_ascii=False) for _, text in broken]
-    return _batch({"id": ids, "payload": pa.array(payloads)}, len(broken))
+def _broken(part: Part, plan: Plan) -> pa.RecordBatch:
+    ids = _row_ids(plan, [number for number, _ in part.broken])
+    texts = [text for _, text in part.broken]
+    payloads = [json.dumps({"unreadable": text}, ensure_ascii=False) for text in texts]
+    batch = _batch({"id": ids, "payload": pa.array(payloads)}, len(texts))
+    why = [problem(text, part.flaws) for text in texts]
+    return batch.append_column(PROBLEM, pa.array(why, pa.string()))
 
 
 def _row_ids(plan: Plan, numbers: Numbers) -> pa.Array:

@@ -21,6 +21,7 @@ from pyarrow import csv as arrow_csv
 from upwell.errors import SourceError
 from upwell.sources._columns import Part
 from upwell.sources._files import Progress, opened, told
+from upwell.sources._flaws import OTHER_WIDTH
 
 ENCODINGS = ("utf-8", "gb18030")
 BLOCK = 1 << 22
@@ -105,7 +106,7 @@ def _part(batch: pa.RecordBatch, broken: Broken, progress: Progress) -> Part:
         last += 1
     numbers = np.setdiff1d(np.arange(first, last + 1), [number for number, _ in inside])
     progress.rows = last
-    return Part(batch, numbers, tuple(inside))
+    return Part(batch, numbers, tuple(inside), (OTHER_WIDTH, OTHER_WIDTH))
 
 
 def encoding_of(file: Path) -> str:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from upwell.errors import SourceError
 from upwell.sources._columns import ROWS, Part, column_of, text_of
 from upwell.sources._files import Progress, opened, told
+from upwell.sources._flaws import USUAL
 
 Entry: TypeAlias = "dict[str, Any] | str"
 """An object, or the text of what should be one."""
@@ -41,15 +42,17 @@ def entries(file: Path) -> Iterator[Entry]:
     yield from _inside(found)
 
 
-def parts(rows: Iterable[Entry], needed: Sequence[str]) -> Iterator[Part]:
-    """Rows as parts of columns; texts are their broken rows."""
+def parts(
+    rows: Iterable[Entry], needed: Sequence[str], flaws: tuple[str, str] = USUAL
+) -> Iterator[Part]:
+    """Rows as parts of columns; texts are their broken rows, and ``flaws`` theirs."""
     numbered = enumerate(map(storable, rows), 1)
     while block := list(islice(numbered, ROWS)):
         whole = [(number, row) for number, row in block if isinstance(row, dict)]
         broken = tuple((number, row) for number, row in block if isinstance(row, str))
         columns = {name: column_of([row.get(name) for _, row in whole]) for name in needed}
         batch = pa.RecordBatch.from_pydict(columns)
-        yield Part(batch, [number for number, _ in whole], broken)
+        yield Part(batch, [number for number, _ in whole], broken, flaws)
 
 
 def storable(row: Entry) -> Entry:

@@ -20,6 +20,8 @@ _TEXTS = ("text", "input_text", "output_text")
 def exchange(messages: Sequence[Any]) -> tuple[Input, str]:
     """What was asked and the last reply; replies of ``weight`` 0 are none to learn.
 
+    Where the reply goes on with a tool's answer it was only a step on the way to one.
+
     >>> exchange([{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"}])
     ('2+2?', '4')
     """
@@ -30,6 +32,9 @@ def exchange(messages: Sequence[Any]) -> tuple[Input, str]:
     ]
     if not replies:
         raise ValueError("assistant")
+    for one in messages[replies[-1] :]:
+        if one["role"] not in _ROLES or _is_call(one):
+            raise ValueError(one["role"])
     asked = [message(one) for one in messages[: replies[-1]]]
     return input_of(asked), message(messages[replies[-1]])["content"]
 
@@ -53,13 +58,17 @@ def spoken(value: object, role: str) -> list[Any]:
 
 def message(one: Any) -> dict[str, str]:
     """A message as a row holds it."""
-    if one.get("tool_calls") or one.get("function_call"):
+    if _is_call(one):
         raise ValueError("tool_calls")
     text = text_of_parts(one["content"])
     if not text.strip():
         raise ValueError("content")
     text.encode()  # Half of a surrogate pair is no text that could be kept.
     return {"role": _ROLES[one["role"]], "content": text}
+
+
+def _is_call(one: Any) -> bool:
+    return bool(one.get("tool_calls") or one.get("function_call"))
 
 
 def asked_in(inputs: Any) -> Input | None:

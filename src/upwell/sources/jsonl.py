@@ -16,6 +16,7 @@ from upwell.errors import SourceError
 from upwell.sources._columns import ROWS, Part, Plan, column_of, events, plan
 from upwell.sources._documents import is_text
 from upwell.sources._files import Progress, located, opened, stem, told
+from upwell.sources._flaws import BAD_TEXT, NO_OBJECT
 from upwell.sources._lines import SAMPLE, filled, object_of
 
 _TOY = """\
@@ -35,9 +36,9 @@ def toy(folder: Path) -> tuple[str, int]:
 def read(location: str, mapping: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
     """Columns of an event, possibly of other types: intake validates.
 
-    A line that is no JSON object is handed over as a row without a kind, which intake keeps as a
-    bad row. Raises SourceError when the file is missing, holds no JSON lines, is cut off, or lacks
-    a column in its first thousand lines.
+    A line that is no JSON object is handed over as a row without a kind and with its reason, which
+    intake keeps as a bad row. Raises SourceError when the file is missing, holds no JSON lines, is
+    cut off, or lacks a column in its first thousand lines.
     """
     for file in located(location, ".jsonl", ".ndjson"):
         names = _names(file)
@@ -81,4 +82,5 @@ def _part(block: list[bytes], chosen: Plan, progress: Progress) -> Part:
             broken.append((number, line.decode("utf-8", errors="replace").rstrip("\r\n")))
     progress.rows += len(block)
     columns = {name: column_of([one.get(name) for one in rows]) for name in chosen.needed}
-    return Part(pa.RecordBatch.from_pydict(columns), numbers, tuple(broken))
+    batch = pa.RecordBatch.from_pydict(columns)
+    return Part(batch, numbers, tuple(broken), (NO_OBJECT, BAD_TEXT))

@@ -26,6 +26,7 @@ from upwell.sources._delimited import encoding_of, header
 from upwell.sources._delimited import parts as cells
 from upwell.sources._documents import Entry, entries, parts
 from upwell.sources._files import located, stem
+from upwell.sources._flaws import NO_OBJECT, NOTHING_SAID, OTHER_WIDTH
 
 _EVENT = "annotation"
 """The column with the ids of events."""
@@ -102,7 +103,8 @@ def _events(
     rows = (row for entry in annotated.rows for row in _told(entry, target, about, nothing))
     others = {name: column for name, column in mapping.items() if not (stars and name == "target")}
     chosen = plan(str(file), first, [*names, _EVENT], {**usual, **others})
-    yield from events(parts(rows, chosen.needed), chosen)
+    no_row = NO_OBJECT if file.suffix == ".json" else OTHER_WIDTH
+    yield from events(parts(rows, chosen.needed, (no_row, NOTHING_SAID)), chosen)
 
 
 def _told(entry: Entry, target: str, about: str, nothing: str | None) -> Iterator[Entry]:

@@ -29,6 +29,8 @@ from upwell.sources._messages import asked_in, reply_in
 from upwell.sources._names import name_of
 from upwell.sources._told import OWN, WRONG, batches
 
+READS = (".jsonl", ".ndjson", ".json")
+KNOWN_BY = (frozenset({"info", "data"}),)
 _EXPECTED = "expected_response"
 _TOY: dict[str, Any] = {
     "info": {
@@ -61,7 +63,7 @@ def read(location: str, mapping: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
 
     Raises SourceError when a file is missing, holds no JSON or is cut off.
     """
-    for file in located(location, ".jsonl", ".ndjson", ".json"):
+    for file in located(location, *READS):
         rows = (
             (number, row)
             for number, entry in enumerate(streamed(file), 1)

@@ -23,6 +23,11 @@ from upwell.sources._lines import streamed
 from upwell.sources._messages import answered, exchange
 from upwell.sources._told import Said, batches, opinions
 
+READS = (".jsonl", ".ndjson", ".json")
+KNOWN_BY = (
+    frozenset({"messages"}),
+    frozenset({"input", "preferred_output", "non_preferred_output"}),
+)
 _TOY: list[dict[str, Any]] = [
     {"messages": [{"role": "system", "content": "Be brief."},
                   {"role": "user", "content": "Capital of France?"},
@@ -45,7 +50,7 @@ def read(location: str, mapping: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
 
     Raises SourceError when the file is missing, holds no JSON lines or is cut off.
     """
-    for file in located(location, ".jsonl", ".ndjson", ".json"):
+    for file in located(location, *READS):
         rows = opinions("openai_jsonl", streamed(file), _said, mapping)
         yield from batches(file, stem(file, location), rows, mapping)
 

@@ -33,6 +33,8 @@ from upwell.sources._names import name_of
 from upwell.sources._spans import Happening, conversation, happenings
 from upwell.sources._told import OWN, WRONG, batches, digest
 
+READS = (".jsonl", ".ndjson", ".json")
+KNOWN_BY = (frozenset({"resourceSpans"}), frozenset({"resourceLogs"}))
 _TOY: list[dict[str, Any]] = [
     {"key": names.RESPONSE, "value": {"stringValue": "chatcmpl-1"}},
     *(
@@ -73,7 +75,7 @@ def read(location: str, mapping: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
     Raises SourceError when a file is missing or cut off, and ``source.no_content`` when there is
     neither a message nor an evaluation in any.
     """
-    files = located(location, ".jsonl", ".ndjson", ".json")
+    files = located(location, *READS)
     judged, spans = _told_of(files)
     counted = 0
     for batch in batches(files[0], Path(location).stem, _rows(files, judged), mapping):

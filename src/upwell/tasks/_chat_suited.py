@@ -54,6 +54,8 @@ OF_PAIRS: Mapping[str, object] = {
     "imitated": 0.1,
 }
 OF_EDITS: Mapping[str, object] = {"batch_rows": 4, "patience": 2, "average": 0.0, "asked": 0.2}
+CHOOSES = frozenset({"tuning", "objective", "beta"}.union(*BY_TUNING.values(), OF_PAIRS, OF_EDITS))
+"""Settings that are chosen here, for some model or other, where nobody set them."""
 
 
 def suited(

@@ -33,14 +33,14 @@ from upwell.tasks._chat_model import SHORTEST, Talker, groups, together
 from upwell.tasks._chat_pack import IGNORED
 from upwell.tasks._chat_reply import Said, likeliest, others, stream
 from upwell.tasks._chat_rows import can_be_read, checked, messages
-from upwell.tasks._chat_suited import BIG, LOW, of_group, suited, where_free
+from upwell.tasks._chat_suited import BIG, CHOOSES, LOW, of_group, suited, where_free
 from upwell.tasks._chat_toy import toy
 from upwell.tasks._quantised import quantise
 
 __all__ = [
-    "ABOUT", "BATCH_BY", "METRIC", "Talker", "adapt", "answer", "collate", "groups", "judge",
-    "load", "log_prob", "mark", "readable", "save", "special", "start", "sums", "talk", "together",
-    "toy",
+    "ABOUT", "BATCH_BY", "CHOOSES", "METRIC", "Talker", "adapt", "answer", "collate", "groups",
+    "judge", "load", "log_prob", "mark", "readable", "save", "special", "start", "sums", "talk",
+    "together", "toy",
 ]  # fmt: skip
 
 BATCH_BY: Literal["row", "user"] = "row"
@@ -55,7 +55,8 @@ _AT_ONCE = 8
 def start(base: str, data: Dataset, seed: int) -> Talker:
     """The model of ``base`` as it is; an empty base is a tiny one with random weights.
 
-    Raises PluginError ``chat.no_model``, StageError ``chat.tokenizer`` and ``chat.template``.
+    Raises PluginError ``chat.no_base`` and ``chat.no_model``, StageError ``chat.tokenizer`` and
+    ``chat.template``.
     """
     if base:
         body, tokenizer = _chat_base.loaded(base)

@@ -37,13 +37,15 @@ from upwell.tasks._side_information import scaled
 from upwell.tasks._sittings import PAUSE, Stretches
 
 __all__ = [
-    "ABOUT", "BATCH_BY", "METRIC", "Rater", "adapt", "answer", "baselines", "collate", "load",
-    "log_prob", "mark", "rmse", "save", "start", "toy",
+    "ABOUT", "BATCH_BY", "CHOOSES", "METRIC", "Rater", "adapt", "answer", "baselines", "collate",
+    "load", "log_prob", "mark", "rmse", "save", "start", "toy",
 ]  # fmt: skip
 
 METRIC = "negative_squared_error"
 BATCH_BY: Literal["row", "user"] = "row"
 ABOUT: Literal["item", "answer", "value"] = "value"
+OURS = {"learning_rate": 0.002, "weight_decay": 0.01, "batch_rows": 2400, "epochs": 8}
+CHOOSES = frozenset(OURS)
 ABSOLUTE = "negative_absolute_error"
 PRIOR = 5.0
 """Ratings of the mean over all that each mean of the baselines begins with."""
@@ -76,8 +78,7 @@ def start(base: str, data: Dataset, seed: int, recipe: Recipe | None = None) -> 
 
 def adapt(model: Rater, data: Dataset, settings: TuneSettings) -> TuneSettings:
     """Small steps and some decay where nobody set them: the factorization knows the labels."""
-    ours = {"learning_rate": 0.002, "weight_decay": 0.01, "batch_rows": 2400, "epochs": 8}
-    free = {name: value for name, value in ours.items() if name not in settings.model_fields_set}
+    free = {name: value for name, value in OURS.items() if name not in settings.model_fields_set}
     return settings.model_copy(update=free)
 
 

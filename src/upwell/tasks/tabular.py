@@ -36,12 +36,13 @@ from upwell.tasks._tabular_rows import MOST_CLASSES, readable
 from upwell.tasks._tabular_toy import toy
 
 __all__ = [
-    "ABOUT", "BATCH_BY", "METRIC", "Tabular", "Target", "adapt", "answer", "baselines", "begin",
-    "collate", "load", "log_prob", "mark", "number", "readable", "save", "start", "toy",
+    "ABOUT", "BATCH_BY", "CHOOSES", "METRIC", "Tabular", "Target", "adapt", "answer", "baselines",
+    "begin", "collate", "load", "log_prob", "mark", "number", "readable", "save", "start", "toy",
 ]  # fmt: skip
 
 BATCH_BY: Literal["row", "user"] = "row"
 ABOUT: Literal["item", "answer", "value"] = "answer"
+CHOOSES = ("learning_rate", "batch_rows", "epochs", "patience", "weight_decay", "average", "q")
 UNKNOWN = math.log(1e-6)
 """The log-probability of a class that training rows never had."""
 NEAR = 0.25

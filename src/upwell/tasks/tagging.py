@@ -46,13 +46,14 @@ from upwell.tasks._tag_toy import toy
 from upwell.tasks._tagger import Tagger, Text, tensors
 
 __all__ = [
-    "ABOUT", "BATCH_BY", "F1", "METRIC", "Tagger", "adapt", "answer", "baselines", "collate",
-    "corrected", "load", "log_prob", "mark", "readable", "save", "spans_of", "start",
+    "ABOUT", "BATCH_BY", "CHOOSES", "F1", "METRIC", "Tagger", "adapt", "answer", "baselines",
+    "collate", "corrected", "load", "log_prob", "mark", "readable", "save", "spans_of", "start",
     "strict_f1", "tag_table", "tags", "toy", "words", "write",
 ]  # fmt: skip
 
 BATCH_BY: Literal["row", "user"] = "row"
 ABOUT: Literal["item", "answer", "value"] = "answer"
+CHOOSES = ("tuning", "learning_rate", "epochs", "patience", "batch_rows", "weight_decay")
 UNCHANGED = 0.3
 """How much what a user left as it was counts in a correction."""
 UNKNOWN = -13.8

@@ -35,8 +35,8 @@ from upwell.tasks._labels import mark
 from upwell.tasks._text_toy import toy
 
 __all__ = [
-    "ABOUT", "BATCH_BY", "METRIC", "Classifier", "adapt", "answer", "baselines", "collate", "load",
-    "log_prob", "mark", "save", "start", "toy",
+    "ABOUT", "BATCH_BY", "CHOOSES", "METRIC", "Classifier", "adapt", "answer", "baselines",
+    "collate", "load", "log_prob", "mark", "save", "start", "toy",
 ]  # fmt: skip
 
 METRIC = "accuracy"
@@ -195,6 +195,7 @@ SUITED: Mapping[str, dict[str, object]] = {
     },
 }  # fmt: skip
 """Settings that suit each way of tuning."""
+CHOOSES = frozenset({"tuning"}.union(*SUITED.values()))
 
 
 def load(folder: Path) -> Classifier:

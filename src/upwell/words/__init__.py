@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from functools import cache
 from pathlib import Path
+from string import Formatter
 
 LANGUAGES = ("en", "zh")
 
@@ -43,3 +45,24 @@ def say(key: str, /, lang: str | None = None, **details: object) -> str:
     '3 rows'
     """
     return catalogue(lang or language())[key].format(**details)
+
+
+def retold(key: str, said: str, lang: str) -> str:
+    """What was ``said`` as the English sentence of ``key``, in another language.
+
+    It stays as it is where it is another sentence: from an older version, say, or cut short.
+
+    >>> retold("error.record.missing.what", "'kind' is missing or empty.", "zh")
+    '“kind”缺失或为空。'
+    """
+    english, wanted = catalogue("en").get(key), catalogue(lang).get(key)
+    if lang == "en" or not english or not wanted:
+        return said
+    pattern, named = "", set[str]()
+    for text, name, _, _ in Formatter().parse(english):
+        pattern += re.escape(text)
+        if name:
+            pattern += f"(?P={name})" if name in named else f"(?P<{name}>.*)"
+            named.add(name)
+    found = re.fullmatch(pattern, said, re.DOTALL)
+    return wanted.format(**found.groupdict()) if found else said

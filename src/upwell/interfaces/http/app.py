@@ -25,6 +25,7 @@ from upwell.interfaces.http.errors import RequestError
 from upwell.interfaces.http.gate import is_local
 from upwell.interfaces.http.pressure import busy
 from upwell.interfaces.http.routes import specs
+from upwell.interfaces.http.routes.openai import is_not_offered
 from upwell.records import LONGEST_ID
 from upwell.store.access import CAPTURE
 from upwell.store.database import is_storable
@@ -129,9 +130,12 @@ async def _unrouted(desk: Desk, request: Request, error: Exception) -> Response:
     code = "http.no_route"
     if status == 405:
         code, headers["Allow"] = "http.no_method", ", ".join(_methods(request))
-    told = RequestError(code, status, headers, path=ascii(request.url.path[:80])[1:-1])
+    path = request.url.path
+    speaks = {spec.path: spec.speaks for spec in desk.specs}.get(path, "upwell")
+    if status == 404 and is_not_offered(path):
+        code, speaks = "openai.no_route", "openai"
+    told = RequestError(code, status, headers, path=ascii(path[:80])[1:-1])
     lang = errors.spoken(request.headers.get("accept-language", ""))
-    speaks = {spec.path: spec.speaks for spec in desk.specs}.get(request.url.path, "upwell")
     return errors.response(told, lang, speaks)
 
 
@@ -157,7 +161,9 @@ async def _warm(desk: Desk) -> None:
     try:
         await to_thread.run_sync(desk.upwell.warm, abandon_on_cancel=True)
     except Exception as error:
-        log.error("the model that serves cannot be loaded: %s", type(error).__name__)
+        # Foreseen errors say what to do; what others say could be what users sent.
+        told = error if isinstance(error, UpwellError) else type(error).__name__
+        log.error("the model that serves cannot be loaded: %s", told)
 
 
 async def _forget(desk: Desk) -> None:

@@ -30,6 +30,7 @@ _STATUS = {
     "chat.role": 400,
     "chat.refused": 400,
     "chat.too_long": 400,
+    "chat.no_base": 409,
     "chat.no_model": 409,
     "upstream.refused": 400,
     "upstream.no_model": 404,

@@ -13,7 +13,8 @@ from upwell.interfaces.http.errors import RequestError
 from upwell.interfaces.http.strict import Reader, flaw_of, parts_of
 from upwell.settings import HttpSettings
 from upwell.stages.collect.intake import rows_to_table
-from upwell.stages.collect.rows import LONGEST_RAW, PROBLEM, RAW, raw_json
+from upwell.stages.collect.rows import LONGEST_RAW, RAW, raw_json
+from upwell.tables import PROBLEM
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from upwell.records import LONGEST_ID, NAME, OWNERLESS, BadRow, Event
 from upwell.stages.collect.columns import Problems, check_id, check_name, numbers, payloads, text
 from upwell.stages.collect.rows import (
     COLUMNS,
-    PROBLEM,
     RAW,
     is_canonical,
     nearest,
@@ -29,7 +28,7 @@ from upwell.stages.collect.rows import (
     rows_to_table,
 )
 from upwell.stages.collect.times import times
-from upwell.tables import schema
+from upwell.tables import PROBLEM, schema
 from upwell.words import say
 
 __all__ = ["Sorted", "rows_to_table", "sort_out"]

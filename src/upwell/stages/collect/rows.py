@@ -16,12 +16,11 @@ from types import NoneType
 import pyarrow as pa
 
 from upwell.records import Event
-from upwell.tables import canonical_json, schema
+from upwell.tables import PROBLEM, canonical_json, schema
 
 COLUMNS: tuple[str, ...] = tuple(schema(Event).names)
-PROBLEM, RAW = "_problem", "_raw"
-"""Columns beside an event's own: a row's problem (code, field, value; tabs between) and the row
-as JSON."""
+RAW = "_raw"
+"""A column beside an event's own and ``PROBLEM``: the row as JSON."""
 _TYPES = {
     name: pa.float64() if name == "value" else pa.string() for name in (*COLUMNS, PROBLEM, RAW)
 }

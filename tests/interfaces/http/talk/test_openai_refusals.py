@@ -152,7 +152,7 @@ def test_errors_have_one_shape_whatever_is_wrong(talk: TestClient, talker: Upwel
         (talk.post(CHAT, json={"messages": [HELLO]}), 400, "missing_required_parameter"),
         (talk.post(CHAT, json={**GOOD, "user": " "}), 400, "record.bad_id"),
         (talk.post(CHAT, json={**GOOD, "user": {}}), 400, "missing_required_parameter"),
-        (talk.post(CHAT, content=b"{no", headers=headers), 400, "http.not_json"),
+        (talk.post(CHAT, content=b"{no", headers=headers), 400, "openai.unreadable"),
         (talk.post(CHAT, content=b"[]", headers=headers), 400, "http.no_object"),
         (talk.post(CHAT, content=b"x" * 1_100_000, headers=headers), 413, "http.too_large"),
         (talk.post(CHAT, content=b"{}", headers={"content-type": "text/plain"}), 415,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -18,6 +18,7 @@ from upwell.store.project import Project
 from upwell.store.refused import Chosen, count, read
 from upwell.tables import schema
 from upwell.wiring.refused import Replayed, Row, fixable, replay, shown
+from upwell.words import retold
 
 COLUMNS = ("seq", "at", "source", "code", "field", "reason")
 _WIDE = 100
@@ -106,11 +107,19 @@ def _listed(
     heads = [here.say(f"cli.bad-rows.head.{name}") for name in names]
     lines: list[Line] = [
         here.say("cli.bad-rows.total", n=total),
-        Grid(heads, [[_cell(row[name]) for name in names] for row in page]),
+        Grid(heads, [[_cell(row[name]) for name in names] for row in _retold(page, here)]),
     ]
     if following is not None:
         lines += ["", here.say("cli.bad-rows.more_rows", after=following)]
     return Answer(document, [*lines, "", here.say("cli.bad-rows.next")])
+
+
+def _retold(page: Sequence[Row], here: Here) -> list[Row]:
+    """The rows, their reasons in the language that was asked for: they are kept in English."""
+    return [
+        {**row, "reason": retold(f"error.{row['code']}.what", row["reason"], here.lang)}
+        for row in page
+    ]
 
 
 def _cell(value: Any) -> str:

@@ -17,6 +17,7 @@ import typer
 from pyarrow import compute as pc
 
 from upwell.errors import InterfaceError
+from upwell.interfaces.cli.agreed import agreed
 from upwell.interfaces.cli.here import Answer, Grid, Here, Line
 from upwell.interfaces.cli.opened import opened
 from upwell.interfaces.cli.progress import Bars
@@ -26,6 +27,7 @@ from upwell.service import Upwell
 from upwell.store.project import Project, create_project, open_project
 from upwell.tables import schema
 from upwell.wiring.refused import redacted
+from upwell.words import retold
 
 ENDINGS = {"ndjson": "jsonl", "json": "jsonl", "tsv": "csv", "pq": "parquet", "inter": "recbole"}
 
@@ -70,6 +72,7 @@ def run(
 ) -> Answer:
     """Code 1 when there were rows and none of them could be accepted."""
     here: Here = context.obj
+    purposes = agreed(consent, here)
     reader = plugin("sources", format or _by_ending(file))
     mapping = mapping_of(map or ())
     now, tally = datetime.now(UTC), Tally()
@@ -81,7 +84,6 @@ def run(
         bars("collect", 1.0, {"rows": tally.rows})
         told = redacted(project, list(tally.examples.values()))
         tally.examples = dict(zip(tally.examples, told, strict=True))
-        purposes = tuple(part.strip() for part in consent.split(",") if part.strip())
         if purposes:
             upwell.consent(sorted(tally.users), purposes, since=now)
     return _told(tally, dry_run, bool(purposes), here)
@@ -153,7 +155,12 @@ def _bad(tally: Tally, here: Here) -> Grid:
     return Grid(
         heads,
         [
-            (code, name, f"{count:,}", tally.examples[code, name][:100])
+            (code, name, f"{count:,}", _said(tally.examples[code, name], code, here)[:100])
             for (code, name), count in tally.bad.most_common()
         ],
     )
+
+
+def _said(reason: str, code: str, here: Here) -> str:
+    """A reason, which is kept in English, in the language that was asked for."""
+    return retold(f"error.{code}.what", reason, here.lang)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from upwell.errors import InterfaceError
+from upwell.interfaces.cli.agreed import agreed
 from upwell.interfaces.cli.here import Answer, Here, Line
 from upwell.interfaces.cli.opened import opened
 from upwell.rows import permitted_users, pseudonyms
@@ -25,6 +26,7 @@ def run(
 ) -> Answer:
     """Thumbs, or the answer that would have been right; kept like every other event."""
     here: Here = context.obj
+    purposes = agreed(consent, here)
     project = opened(here)
     shown = project.journal.prediction(prediction)
     if shown is None:
@@ -38,12 +40,11 @@ def run(
     else:
         event |= {"kind": "correction", "payload": {"correction": verdict}}
     receipt = upwell.capture([event], source="shell", now=now)
-    purposes = tuple(part.strip() for part in consent.split(",") if part.strip())
     if purposes:
         upwell.consent([who], purposes, since=now)
     key = f"cli.say.{verdict if verdict in THUMBS else 'correction'}"
     lines: list[Line] = [here.say(key, answer=verdict, prediction=prediction)]
-    agreed = permitted_users(project, "train", now).to_pylist()
-    if pseudonyms(project).of(who) not in agreed:
+    permitted = permitted_users(project, "train", now).to_pylist()
+    if pseudonyms(project).of(who) not in permitted:
         lines += [here.say("cli.say.no_consent", user=who)]
     return Answer({"event": str(event["id"]), "accepted": receipt.accepted}, lines)

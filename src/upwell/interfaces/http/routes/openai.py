@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +17,7 @@ import numpy as np
 from anyio import to_thread
 from starlette.responses import JSONResponse, Response
 
-from upwell.errors import StageError, UpwellError
+from upwell.errors import PluginError, StageError, UpwellError
 from upwell.interfaces.http import errors
 from upwell.interfaces.http.desk import Asked, Spec
 from upwell.interfaces.http.errors import RequestError
@@ -39,12 +40,16 @@ from upwell.wiring.chat import Reply
 log = logging.getLogger("upwell.http")
 MOST_TEXTS, LONGEST_TEXT = 2048, 65_536
 _EMBEDDING = ("model", "input", "encoding_format", "dimensions", "user")
+_NOT_OFFERED = ("/v1/completions", "/v1/responses")
+_UNREADABLE = ("http.not_json", "http.not_utf8", "http.too_deep", "http.not_finite", "http.twice",
+               "http.too_many_names")  # fmt: skip
+"""Refusals of bodies which say that rows are kept, as no route here does."""
 
 
 async def completions(asked: Asked) -> Response:
     """A reply in conversation, recorded before it is given; a stream is recorded at its end."""
     began = monotonic()
-    upwell, sent = asked.desk.upwell, await asked.mapping()
+    upwell, sent = asked.desk.upwell, await _sent(asked)
     user = _user(sent)
     asked.spend(1, [user] if user else [])
     spoken = openai.spoken(sent, user, upwell.project.settings.serve)
@@ -137,7 +142,7 @@ async def model(asked: Asked) -> Response:
 
 async def embeddings(asked: Asked) -> Response:
     """Texts as vectors of length 1, by the encoder that is installed."""
-    sent = {name: value for name, value in (await asked.mapping()).items() if value is not None}
+    sent = {name: value for name, value in (await _sent(asked)).items() if value is not None}
     for name in sent:
         if name not in _EMBEDDING:
             raise openai.unsupported(name)
@@ -158,6 +163,26 @@ async def embeddings(asked: Asked) -> Response:
     return JSONResponse({"object": "list", "data": data, "model": encoding.NAME, "usage": used})
 
 
+def is_not_offered(path: str) -> bool:
+    """Whether OpenAI's API has a route at this path which none answers here, whatever its task.
+
+    >>> is_not_offered("/v1/responses/resp_1"), is_not_offered("/v1/chat/completions")
+    (True, False)
+    """
+    return "/".join(path.split("/")[:3]) in _NOT_OFFERED
+
+
+async def _sent(asked: Asked) -> dict[str, object]:
+    """The JSON object of a request. Raises RequestError."""
+    try:
+        return await asked.mapping()
+    except RequestError as error:
+        if error.code not in _UNREADABLE:
+            raise
+        what, field = error.explain(asked.lang)[0], error.details["field"]
+        raise RequestError("openai.unreadable", 400, problem=what, field=field) from None
+
+
 def _user(sent: Mapping[str, object]) -> str:
     """Who asks, '' where nobody is named."""
     named = [sent[name] for name in ("user", "safety_identifier") if sent.get(name) is not None]
@@ -170,8 +195,10 @@ def _models(asked: Asked) -> list[dict[str, Any]]:
     chats, names = asked.desk.upwell.chats, []
     if isinstance(plugin("tasks", project.settings.project.task), Talking):
         if chats.upstream is None:
-            # In the first seconds of a project its base may not serve yet.
-            chats.adopt(datetime.now(UTC))
+            # In the first seconds of a project its base may not serve yet. One that cannot is told
+            # to whoever asks it; the other names are no worse for it.
+            with suppress(PluginError, StageError):
+                chats.adopt(datetime.now(UTC))
         names = [(one.name, int(one.since.timestamp())) for one in chats.voices.names()]
     if encoding.missing() is None:
         names.append((encoding.NAME, 0))
