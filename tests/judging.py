@@ -25,12 +25,16 @@ def longer(data: Data) -> str:
 
 
 class Judge(ThreadingHTTPServer):
-    """Says as its message's content what ``says`` makes of the data; ``asked`` are the bodies."""
+    """Says as its message's content what ``says`` makes of the data; ``asked`` are the bodies.
+
+    What names ``refuses`` is a bad request.
+    """
 
     daemon_threads = True
 
     def __init__(self, says: Says) -> None:
         self.says, self.status = says, 200
+        self.refuses = ""
         self.asked = list[dict[str, Any]]()
         self.headers = list[dict[str, str]]()
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -52,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append(body)
         self.server.headers.append(dict(self.headers))
-        self.send_response(self.server.status)
+        self.send_response(400 if self.server.refuses in body else self.server.status)
         self.end_headers()
         message = {"content": self.server.says(json.loads(body["messages"][1]["content"]))}
         self.wfile.write(json.dumps({"model": "j", "choices": [{"message": message}]}).encode())

@@ -72,6 +72,18 @@ def test_a_judge_that_fails_is_asked_no_more(status: int, code: str) -> None:
         assert code in say(found.why, lang, **found.told)
 
 
+@pytest.mark.parametrize("refused", ["temperature", "max_tokens"])
+def test_a_judge_that_thinks_first_is_asked_plainly(refused: str) -> None:
+    """OpenAI's API refuses both for such models, which say little in so few tokens anyway."""
+    with judging(longer) as judge:
+        judge.refuses = refused
+        found = asked(judge)
+        assert len(judge.asked) == 2 * SIZE + 1, "what was refused once is not tried again"
+        judge.refuses = "messages"
+        assert asked(judge).told["code"] == "upstream.refused"
+    assert (found.value, found.sure) == (1.0, True)
+
+
 def test_a_judge_that_is_not_there_or_has_no_key_fails_too(monkeypatch: pytest.MonkeyPatch) -> None:
     with judging(longer) as judge:
         monkeypatch.delenv("NO_SUCH_KEY", raising=False)

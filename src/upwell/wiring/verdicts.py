@@ -31,33 +31,42 @@ def judged(
     """
     if not settings.judge or "judged" in settings.off:
         return unmeasured("no_judge")
-    judge = Upstream(settings.judge, settings.judge_key_env, SECONDS)
+    judge = _Judge(settings)
     try:
-        found = [
-            _settled(judge, settings.judge_model, *one) for one in zip(told, *both, strict=True)
-        ]
+        found = [_settled(judge, *one) for one in zip(told, *both, strict=True)]
     except UpwellError as error:
-        return unmeasured("judge_failed", host=judge.host, code=error.code)
+        return unmeasured("judge_failed", host=judge.upstream.host, code=error.code)
     return verdicts.judged(found, owners, settings.confidence)
 
 
-def _settled(judge: Upstream, model: str, told: Messages, mine: str, before: str) -> int | None:
+class _Judge:
+    """A model at a server, asked plainly from where it has refused to be asked otherwise."""
+
+    def __init__(self, settings: GuardSettings) -> None:
+        self.upstream = Upstream(settings.judge, settings.judge_key_env, SECONDS)
+        self.model, self.is_plain = settings.judge_model, False
+
+    def says(self, told: Messages, first: str, second: str) -> str:
+        """Its answer; empty where that is no text, as it is where it calls for a tool."""
+        asked = verdicts.request(self.model, told, first, second, plain=self.is_plain)
+        try:
+            _, pieces = self.upstream.talk(asked, is_stream=False)
+            return "".join(piece.text for piece in pieces)
+        except StageError as error:
+            if error.code == "upstream.garbage":
+                return ""
+            if error.code != "upstream.refused" or self.is_plain:
+                raise
+        self.is_plain = True
+        return self.says(told, first, second)
+
+
+def _settled(judge: _Judge, told: Messages, mine: str, before: str) -> int | None:
     """Whether what served (+1) or the challenger (−1) is preferred in either order."""
     if before == mine:
         return 0
     one, swapped = (
-        verdicts.verdict(_answer(judge, model, told, first, second))
+        verdicts.verdict(judge.says(told, first, second))
         for first, second in ((before, mine), (mine, before))
     )
     return verdicts.settled(one, swapped)
-
-
-def _answer(judge: Upstream, model: str, told: Messages, first: str, second: str) -> str:
-    """What it says; empty where that is no text, as it is where it calls for a tool."""
-    try:
-        _, pieces = judge.talk(verdicts.request(model, told, first, second), is_stream=False)
-        return "".join(piece.text for piece in pieces)
-    except StageError as error:
-        if error.code != "upstream.garbage":
-            raise
-        return ""

@@ -41,15 +41,22 @@ _MARKS = "<>[]|"
 """What the control tokens of chat templates are made of, which servers read even within texts."""
 
 
-def request(model: str, told: Messages, first: str, second: str) -> dict[str, Any]:
-    """What a server that speaks OpenAI's API is asked; it is given no tools."""
+def request(
+    model: str, told: Messages, first: str, second: str, *, plain: bool = False
+) -> dict[str, Any]:
+    """What a server that speaks OpenAI's API is asked; it is given no tools.
+
+    ``plain`` leaves out what servers refuse for models that think before they answer: a
+    temperature, and so few tokens.
+    """
     newest = [
         {"role": one["role"], "content": one["content"][-LONGEST:]} for one in told[-MESSAGES:]
     ]
     data = {"conversation": newest, "first": first[:LONGEST], "second": second[:LONGEST]}
     form = {"name": "verdict", "strict": True, "schema": SCHEMA}
+    manner = {} if plain else {"temperature": 0, "max_tokens": TOKENS}
     return {
-        "model": model, "temperature": 0, "max_tokens": TOKENS,
+        "model": model, **manner,
         "messages": [
             {"role": "system", "content": TASK}, {"role": "user", "content": quoted(data)},
         ],
