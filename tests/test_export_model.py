@@ -12,6 +12,7 @@ from tests.shop import NOW, USERS, Printed, answer, shop_in
 from tests.tiny_task import ANSWER, install
 
 from upwell.interfaces import model_card
+from upwell.interfaces.cli.main import run
 from upwell.records import Decision, Json, ModelVersion
 from upwell.service import Upwell
 from upwell.wiring import exporting
@@ -157,6 +158,12 @@ def test_a_version_becomes_a_gguf_file_where_the_converter_is_installed(
     out = tmp_path / "b"
     said = answer(capsys, *name, "--out", str(out), "--gguf", "f16", *place)
     assert Path(str(said["gguf"])).read_text() == f"f16 of {out}\n"
+    monkeypatch.setenv("PATH", converter(tmp_path, 'mkdir "$1/groups"; echo x > "$3"'))
+    assert run([*name, "--out", str(tmp_path / "e"), "--gguf", "f16", *place]) == 0
+    assert "adapters of groups of users are not in it" in " ".join(capsys.readouterr().out.split())
+    for stray in (("--format", "trl-sft", "--gguf", "f16"), ("--model", "m", "--snapshot", "s")):
+        said = answer(capsys, "export", *stray, "--out", str(tmp_path / "d"), *place, code=2)
+        assert (said["error"]["code"], stray[2] in str(said)) == ("cli.usage", True)
     monkeypatch.setenv(
         "PATH", converter(tmp_path, 'echo x > "$3"; echo "no such kind" >&2; exit 1')
     )

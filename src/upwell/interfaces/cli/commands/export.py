@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,6 +20,9 @@ from upwell.records import Json, ModelVersion
 from upwell.stages.dataset.training_files import FORMS
 from upwell.store.project import Project
 from upwell.wiring import exporting
+
+_GROUPS = "groups"
+"""Where in its folder a model keeps the adapters of groups of users."""
 
 
 def run(
@@ -44,6 +48,8 @@ def run(
     given = [name for name, value in asked.items() if value is not None]
     if len(given) != 1:
         raise InterfaceError("cli.export_one", given=", ".join(given) or "–")
+    of_model = {"--gguf": as_gguf, "--license": license, "--language": language, "--force": force}
+    _refuse_stray(here, given[0], {"--model": of_model, "--format": {"--snapshot": snapshot}})
     if user is not None:
         return _user(here, user, out)
     if out is None:
@@ -54,6 +60,15 @@ def run(
         gguf.tool()
     found = _model(here, str(model), _free(out), (license, language or []), force)
     return _with_gguf(here, found, out, as_gguf) if as_gguf else found
+
+
+def _refuse_stray(here: Here, given: str, told: Mapping[str, Mapping[str, object]]) -> None:
+    """Raise InterfaceError ``cli.usage`` where an option is told that goes with another export."""
+    for owner, options in told.items():
+        for name, value in options.items():
+            if value and owner != given:
+                problem = here.say("cli.export.goes_with", option=name, other=owner)
+                raise InterfaceError("cli.usage", problem=problem)
 
 
 def _free(path: Path) -> Path:
@@ -113,10 +128,10 @@ def _model(here: Here, name: str, out: Path, terms: tuple[str, list[str]], force
 
 def _with_gguf(here: Here, found: Answer, out: Path, kind: str) -> Answer:
     file = gguf.add(out, kind)
-    return Answer(
-        {**found.document, "gguf": str(file)},
-        [*found.lines, here.say("cli.export.gguf_made", file=file)],
-    )
+    lines = [*found.lines, here.say("cli.export.gguf_made", file=file)]
+    if (out / _GROUPS).is_dir():
+        lines.append(here.say("cli.export.gguf_shared"))
+    return Answer({**found.document, "gguf": str(file)}, lines)
 
 
 def _version(project: Project, name: str) -> ModelVersion:
