@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from upwell.errors import StageError
+from upwell.memory import give_back
 from upwell.ports import Model, Task
 from upwell.records import Json
 from upwell.settings import TuneSettings
@@ -22,7 +23,6 @@ from upwell.stages.tune import checkpoint as disk
 from upwell.stages.tune import diagnostics, guard
 from upwell.stages.tune.batches import Batches
 from upwell.stages.tune.learner import Learner, processes
-from upwell.stages.tune.memory import given_back
 from upwell.stages.tune.objective import PAIRED, REFERENCED, combined, likelihood
 from upwell.stages.tune.preferences import missed
 from upwell.stages.tune.reference import reference
@@ -102,14 +102,14 @@ def train(
     """
     began = perf_counter()
     home = next((p.device for p in model.parameters()), torch.device("cpu"))
-    devices = range(torch.cuda.device_count())
-    with torch.random.fork_rng(devices=devices), given_back(model):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         judge = label_share if judged_share is None else judged_share
         run = _Training(task, model, data, settings, seed, label_share, judge, metric)
         try:
             course, found = run.whole(checkpoint, progress, champion)
         finally:
             run.learner.release()
+            give_back()
     model.to(home).eval()
     curve = pa.Table.from_pylist(course.curve, schema=CURVE)
     return Trained(model, curve, found, perf_counter() - began, course.best_epoch)
