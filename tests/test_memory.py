@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 
 from upwell import memory
+from upwell.errors import StageError
+from upwell.settings import TuneSettings
+from upwell.stages.tune import trainer
+from upwell.tasks import text_classification
 
 STEPS = """
 import re
@@ -47,6 +52,26 @@ def test_what_steps_freed_goes_back_to_the_machine_at_their_end_or_at_once() -> 
     during, after = kept("as usual")
     assert during > 100, "MiB; else this need not be"
     assert max(after, *kept("spared")) < 20
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_training_gives_back_what_it_took_however_it_ends(
+    monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    def refuses(*_: object) -> None:
+        raise StageError("tune.no_rows", rows=0)
+
+    given = list[bool]()
+    monkeypatch.setattr(trainer, "give_back", lambda: given.append(True))
+    data = text_classification.toy(0)
+    model = text_classification.start("", data, 0)
+    if fails:
+        monkeypatch.setattr(trainer.diagnostics, "before", refuses)
+    with pytest.raises(StageError) if fails else nullcontext():
+        trainer.train(
+            text_classification, model, data, TuneSettings(epochs=1), label_share=0.5, seed=0
+        )
+    assert given == [True]
 
 
 def test_another_c_library_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

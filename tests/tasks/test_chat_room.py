@@ -61,9 +61,13 @@ def test_layers_read_anew_have_the_same_gradients(
     made: Callable[[], chat.Talker], group: str, learns: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = made().train(learns)
+    spared = list[bool]()
+    monkeypatch.setattr(_chat_room, "spare", lambda: spared.append(True))
     usual, once = gradients(model, group)
+    assert not spared
     monkeypatch.setattr(_chat_room, "ROOM", 0)
     found, often = gradients(model, group)
+    assert spared, "what is freed goes back at once"
     assert (once, often) == (1, 3), "anew for each way back"
     assert any(one.any() for one in usual)
     torch.testing.assert_close(found, usual)
