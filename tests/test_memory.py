@@ -11,7 +11,7 @@ import pytest
 from upwell import memory
 from upwell.errors import StageError
 from upwell.settings import TuneSettings
-from upwell.stages.tune import trainer
+from upwell.stages.tune import diagnostics, trainer
 from upwell.tasks import text_classification
 
 STEPS = """
@@ -66,7 +66,7 @@ def test_a_training_gives_back_what_it_took_however_it_ends(
     data = text_classification.toy(0)
     model = text_classification.start("", data, 0)
     if fails:
-        monkeypatch.setattr(trainer.diagnostics, "before", refuses)
+        monkeypatch.setattr(diagnostics, "before", refuses)
     with pytest.raises(StageError) if fails else nullcontext():
         trainer.train(
             text_classification, model, data, TuneSettings(epochs=1), label_share=0.5, seed=0
