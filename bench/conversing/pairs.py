@@ -13,7 +13,7 @@ from pyarrow import parquet as pq
 
 from upwell.records import Example
 from upwell.sources import pandalm
-from upwell.tables import schema
+from upwell.tables import CORRECTED, schema
 
 DATA = Path(os.environ.get("UPWELL_DATA") or Path(__file__).parents[3] / "shared" / "data")
 LONGEST = 400
@@ -98,7 +98,7 @@ def examples(pairs: list[Pair], kind: str) -> pa.Table:
         if kind == "sft":
             rows.append(_row(f"{number}", number, pair.asked, pair.chosen, None))
             continue
-        after = "#correction" if kind == "dpo" else "-liked"
+        after = CORRECTED if kind == "dpo" else "-liked"
         rows.append(_row(f"{number}", number, pair.asked, pair.rejected, -1))
         rows.append(_row(f"{number}{after}", number, pair.asked, pair.chosen, 1))
     return pa.Table.from_pylist(rows, schema(Example))

@@ -21,6 +21,8 @@ from typing import Any, Protocol, TypeVar
 import pyarrow as pa
 from pyarrow import compute as pc
 
+CORRECTED = "#correction"
+"""Ends the id of the row that a correction makes beside the row of what was shown."""
 PROBLEM = "_problem"
 """A column that may stand beside an event's own, on the way to intake: why a row that could not be
 read as an event is none (code, field, value; tabs between)."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -68,3 +69,8 @@ class TuneSettings(Section):
     """CPU threads of one process, 0 for all. More than one pays for large models on idle machines
     alone: where other work runs too, threads that wait for each other can cost tenfold."""
     seed: int = 0
+
+    def filled(self, suited: Mapping[str, object]) -> Self:
+        """With what is ``suited`` where nobody set anything."""
+        free = {name: value for name, value in suited.items() if name not in self.model_fields_set}
+        return self.model_copy(update=free)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 from pyarrow import compute as pc
 
-from upwell.settings import TuneSettings
+from upwell.tables import CORRECTED
 
 BIG = 20_000_000
 """Weights from which low-rank adapters learn in place of all."""
@@ -80,12 +80,6 @@ def of_group(size: int, learned: pa.Table) -> dict[str, object]:
     return {**_by_size(size, tuning, learned), "tuning": "lora"}
 
 
-def where_free(settings: TuneSettings, suited: Mapping[str, object]) -> TuneSettings:
-    """The settings with what suits where nobody set anything."""
-    free = {name: value for name, value in suited.items() if name not in settings.model_fields_set}
-    return settings.model_copy(update=free)
-
-
 def _by_size(size: int, tuning: str, learned: pa.Table) -> dict[str, object]:
     way = "lora" if tuning in LOW else "tiny" if size < BIG else tuning
     objective = _objective(learned)
@@ -114,4 +108,4 @@ def _of_edits(learned: pa.Table) -> dict[str, object]:
 
 
 def _corrected(learned: pa.Table) -> pa.Table:
-    return learned.filter(pc.ends_with(learned["id"], "#correction"))
+    return learned.filter(pc.ends_with(learned["id"], CORRECTED))

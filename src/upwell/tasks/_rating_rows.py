@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from upwell.errors import PluginError
+from upwell.tables import CORRECTED
 from upwell.tasks._rating_net import CORRECTION, DIRECTION, LABEL
 
 Floats = npt.NDArray[np.float64]
@@ -80,7 +81,7 @@ def as_number(text: str | None) -> float:
 def kinds(rows: pa.Table) -> Ints:
     """(n,) LABEL, CORRECTION (what a user said is right) or DIRECTION (higher or lower)."""
     signed = rows["sign"].is_valid().to_numpy()
-    right = pc.and_kleene(pc.equal(rows["sign"], 1), pc.ends_with(rows["id"], "#correction"))
+    right = pc.and_kleene(pc.equal(rows["sign"], 1), pc.ends_with(rows["id"], CORRECTED))
     corrected = pc.fill_null(right, False).to_numpy()
     return np.where(signed, np.where(corrected, CORRECTION, DIRECTION), LABEL).astype(np.int64)
 

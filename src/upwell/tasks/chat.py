@@ -33,7 +33,7 @@ from upwell.tasks._chat_model import SHORTEST, Talker, groups, together
 from upwell.tasks._chat_pack import IGNORED
 from upwell.tasks._chat_reply import Said, likeliest, others, stream
 from upwell.tasks._chat_rows import can_be_read, checked, messages
-from upwell.tasks._chat_suited import BIG, CHOOSES, LOW, of_group, suited, where_free
+from upwell.tasks._chat_suited import BIG, CHOOSES, LOW, of_group, suited
 from upwell.tasks._chat_toy import toy
 from upwell.tasks._quantised import quantise
 
@@ -101,7 +101,7 @@ def adapt(model: Talker, data: Dataset, settings: TuneSettings) -> TuneSettings:
     _encoder.freeze(model, settings.freeze_layers)
     learned = data.train.filter(pc.greater(data.train["weight"], 0.0))
     objective = settings.objective if "objective" in settings.model_fields_set else None
-    chosen = where_free(settings, suited(size, tuning, learned, objective))
+    chosen = settings.filled(suited(size, tuning, learned, objective))
     model.asked = chosen.asked if chosen.objective == "positives" else 0.0
     return chosen
 
@@ -117,7 +117,7 @@ def special(
     size = sum(weight.numel() for weight in model.parameters())
     found = of_group(size, learned)
     made = Talker(body, model.tokenizer, model.usual, [group]).eval()
-    return made, where_free(settings, found)
+    return made, settings.filled(found)
 
 
 def readable(rows: pa.Table) -> pa.Array:

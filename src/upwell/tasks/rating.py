@@ -78,8 +78,7 @@ def start(base: str, data: Dataset, seed: int, recipe: Recipe | None = None) -> 
 
 def adapt(model: Rater, data: Dataset, settings: TuneSettings) -> TuneSettings:
     """Small steps and some decay where nobody set them: the factorization knows the labels."""
-    free = {name: value for name, value in OURS.items() if name not in settings.model_fields_set}
-    return settings.model_copy(update=free)
+    return settings.filled(OURS)
 
 
 def load(folder: Path) -> Rater:

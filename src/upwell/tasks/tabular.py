@@ -27,7 +27,7 @@ from torch import Tensor
 
 from upwell.errors import PluginError
 from upwell.settings import TuneSettings
-from upwell.tables import Dataset
+from upwell.tables import CORRECTED, Dataset
 from upwell.tasks import _columns
 from upwell.tasks._columns import Column
 from upwell.tasks._tabular_answers import METRIC, Listed, baseline, listed, mark
@@ -122,8 +122,7 @@ def adapt(model: Tabular, data: Dataset, settings: TuneSettings) -> TuneSettings
         "average": 0.97,
         "q": 0.3,
     }
-    free = {name: value for name, value in suited.items() if name not in settings.model_fields_set}
-    return settings.model_copy(update=free)
+    return settings.filled(suited)
 
 
 def load(folder: Path) -> Tabular:
@@ -160,7 +159,7 @@ def collate(model: Tabular, rows: pa.Table) -> dict[str, Tensor]:
     number is told, ``tabular.bad_target``.
     """
     signed = torch.from_numpy(rows["sign"].is_valid().to_numpy())
-    corrected = torch.from_numpy(pc.ends_with(rows["id"], "#correction").to_numpy())
+    corrected = torch.from_numpy(pc.ends_with(rows["id"], CORRECTED).to_numpy())
     targets = rows["target"].to_pylist()
     if model.index:
         target = torch.tensor([model.index.get(one, -1) for one in targets], dtype=torch.int64)

@@ -115,8 +115,7 @@ def adapt(model: Tagger, data: Dataset, settings: TuneSettings) -> TuneSettings:
         "batch_rows": int(np.clip(PIECES_A_STEP / length, 4, 64) * rows_a_text),
         "weight_decay": 0.01,
     }
-    free = {name: value for name, value in suited.items() if name not in settings.model_fields_set}
-    return settings.model_copy(update=free)
+    return settings.filled(suited)
 
 
 def readable(rows: pa.Table) -> pa.Array:

@@ -175,8 +175,7 @@ def adapt(model: Classifier, data: Dataset, settings: TuneSettings) -> TuneSetti
             add(encoder, settings.rank)
         _encoder.freeze(encoder, settings.freeze_layers)
     suited = SUITED[chosen] | {"tuning": chosen}
-    free = {name: value for name, value in suited.items() if name not in settings.model_fields_set}
-    return settings.model_copy(update=free)
+    return settings.filled(suited)
 
 
 FEW = 2000

@@ -24,6 +24,7 @@ from duckdb import (
 from upwell.settings import TrustSettings
 from upwell.stages.clean.consistency import DOUBTS, inconsistent
 from upwell.stages.clean.spam import beyond, bursts, excessive, monotone
+from upwell.tables import CORRECTED
 
 Check: TypeAlias = Callable[[DuckDBPyConnection, DuckDBPyRelation], DuckDBPyRelation]
 
@@ -32,7 +33,7 @@ _HEARD = """
 SELECT said.seq, sources[1] AS event, "user", side, epoch_us("at") AS t, sign::TINYINT AS sign,
     corrected.seq IS NOT NULL AS corrects, hash(input, target) AS about
 FROM said LEFT JOIN (
-    SELECT DISTINCT seq FROM said WHERE id = sources[1] || '#correction'
+    SELECT DISTINCT seq FROM said WHERE id = sources[1] || '{corrected}'
 ) AS corrected USING (seq)
 WHERE sign IS NOT NULL AND weight > 0 AND id = sources[1] AND said.seq >= 0
 """
@@ -70,7 +71,7 @@ def heard(
         said = said.filter(
             ColumnExpression("side") | (ColumnExpression("at") < ConstantExpression(as_of))
         )
-    return con.query(_HEARD)
+    return con.query(_HEARD.format(corrected=CORRECTED))
 
 
 def doubted(

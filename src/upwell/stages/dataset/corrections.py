@@ -14,18 +14,20 @@ from typing import TypeAlias
 import pyarrow as pa
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
+from upwell.tables import CORRECTED
+
 Corrected: TypeAlias = Callable[[str, str], str]
 """From the answer shown and the right one to the target that is learned."""
 
 _PAIRS = """
 SELECT DISTINCT shown.target AS shown, put.target AS "right"
 FROM rows AS put JOIN rows AS shown
-    ON put.seq = shown.seq AND put.id = shown.id || '#correction'
+    ON put.seq = shown.seq AND put.id = shown.id || '{corrected}'
 """
 _TAUGHT = """
 SELECT rows.* REPLACE (coalesce(learned.target, rows.target) AS target)
 FROM rows LEFT JOIN rows AS shown
-    ON rows.seq = shown.seq AND rows.id = shown.id || '#correction'
+    ON rows.seq = shown.seq AND rows.id = shown.id || '{corrected}'
     LEFT JOIN learned ON learned.shown = shown.target AND learned."right" = rows.target
 """
 
@@ -37,7 +39,7 @@ def taught(
 
     A correction whose shown answer is not among the rows keeps its target.
     """
-    pairs = con.query(_PAIRS).to_arrow_table()
+    pairs = con.query(_PAIRS.format(corrected=CORRECTED)).to_arrow_table()
     told = zip(pairs["shown"].to_pylist(), pairs["right"].to_pylist(), strict=True)
     targets = pa.array([corrected(shown, right) for shown, right in told], pa.string())
     learned = con.from_arrow(pairs.append_column("target", targets))
@@ -47,4 +49,4 @@ def taught(
 def _joined(
     con: DuckDBPyConnection, rows: DuckDBPyRelation, learned: DuckDBPyRelation
 ) -> DuckDBPyRelation:
-    return con.query(_TAUGHT)
+    return con.query(_TAUGHT.format(corrected=CORRECTED))

@@ -27,6 +27,8 @@ from duckdb import (
     FunctionExpression,
 )
 
+from upwell.tables import CORRECTED
+
 About: TypeAlias = Literal["item", "answer", "value"]
 Scale: TypeAlias = "tuple[float | None, float | None]"
 
@@ -57,7 +59,7 @@ WITH groups AS (
         coalesce(json_array_length(output, '$.answers'), 1) = 1 AS alone
     FROM predictions WHERE task = $task
 ), rows AS ({rows})
-SELECT key || if(part = 1, '#correction', '') AS id, "user", $task AS task, input, target,
+SELECT key || if(part = 1, '{corrected}', '') AS id, "user", $task AS task, input, target,
     if(is_label, NULL, said)::BIGINT AS sign,
     CASE WHEN NOT is_label THEN coalesce(weight, 0.0)
         WHEN said < 0 THEN 0.0 ELSE 1.0 END::DOUBLE AS weight,
@@ -151,7 +153,7 @@ def examples(
     """
     return _joined(
         con,
-        _EXAMPLES.format(permitted=_PERMITTED[about], rows=_ROWS[about]),
+        _EXAMPLES.format(permitted=_PERMITTED[about], rows=_ROWS[about], corrected=CORRECTED),
         task,
         group,
         events=events,

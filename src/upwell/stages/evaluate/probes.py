@@ -14,6 +14,7 @@ from upwell.records import NOBODY
 from upwell.stages.evaluate import paired
 from upwell.stages.evaluate.guards import Finding
 from upwell.stages.evaluate.significance import mcnemar
+from upwell.tables import CORRECTED
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -24,7 +25,6 @@ PIECE = 40
 _STEP = PIECE // 2
 _ROWS = 1024
 _NAMES = ("id", "user", "input", "target", "sign")
-_CORRECTED = "#correction"  # ends the id of the row of what a user wrote instead
 _OTHER_THAN_IDIOMS = (
     r"(?! (?:wait|lie|believe|help but|agree more)\b"
     r"| (?:recommend|stress|emphasi[sz]e|praise|thank)\b[^.,;:!?\n]* enough\b)"
@@ -169,7 +169,7 @@ def _written(rows: pa.RecordBatch) -> Iterator[tuple[str, str]]:
     columns = (rows.column(name).to_pylist() for name in _NAMES)
     for row, user, asked, target, sign in zip(*columns, strict=True):
         yield from ((user, text) for role, text in _contents(asked) if role != "assistant")
-        if sign is None or row.endswith(_CORRECTED):
+        if sign is None or row.endswith(CORRECTED):
             yield user, _plain(target)
 
 

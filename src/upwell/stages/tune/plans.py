@@ -7,10 +7,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute as pc
 
+from upwell.tables import CORRECTED
+
 BUCKET = 64
 """Rows or users are sorted by length within random groups of this many batches."""
-CORRECTION = "#correction"
-"""Ends the id of the row that a correction makes beside the row of what was shown."""
 
 Order = NDArray[np.int64]
 
@@ -86,9 +86,9 @@ def partners(rows: pa.Table) -> Order:
     [-1, 2, 1]
     """
     found = np.full(rows.num_rows, -1)
-    (right,) = np.nonzero(pc.ends_with(rows["id"], CORRECTION).to_numpy())
+    (right,) = np.nonzero(pc.ends_with(rows["id"], CORRECTED).to_numpy())
     if len(right):
-        shown = pc.utf8_slice_codeunits(rows["id"].take(right), 0, -len(CORRECTION))
+        shown = pc.utf8_slice_codeunits(rows["id"].take(right), 0, -len(CORRECTED))
         other = pc.index_in(shown, rows["id"].combine_chunks()).fill_null(-1).to_numpy()
         found[right] = other
         found[other[other >= 0]] = right[other >= 0]
